@@ -1,0 +1,188 @@
+"""Runs in the box, beside the learner's code: runs the cells, then answers calls to their functions.
+
+    Hello ──>            <── Start(cells)         limits are set before the first cell
+    CellRan … Ready ──>  <── Ask(function)        one fork for each function asked for:
+    Value|Failure ──>    <── Call(inputs)         what one leaves behind, the next does not see
+    Query ──>            <── OracleValue
+    Ready ──>            <── Done
+
+Nothing here decides about points. Everything here can be tampered with by the code it runs.
+"""
+
+import io
+import os
+import resource
+import sys
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import wire
+from gdlab.judge.answer import Failed, Local
+from gdlab.judge.plain import NotPlain, plain
+from gdlab.learn import CHECKED
+from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+MOST_OUTPUTS = 200
+CUT = "\n… the rest of this output was cut."
+
+
+class CappedText(io.TextIOBase):
+    """Collects what is printed, up to a number of characters."""
+
+    def __init__(self, most: int):
+        self._parts: list[str] = []
+        self._left = most
+
+    def write(self, text: str) -> int:
+        text = str(text)
+        if self._left > 0:
+            self._parts.append(text[: self._left])
+            self._left -= len(text)
+            if self._left <= 0:
+                self._parts.append(CUT)
+        return len(text)
+
+    def value(self) -> str:
+        return "".join(self._parts)
+
+
+class Shell(InteractiveShell):
+    """IPython without a terminal, a history or a kernel."""
+
+    def enable_gui(self, gui=None):
+        pass
+
+    def _showtraceback(self, etype, evalue, stb):
+        pass
+
+
+def main(read_fd: int, write_fd: int) -> None:
+    """Serve one submission, then end."""
+    for fd in (read_fd, write_fd):
+        os.set_inheritable(fd, False)
+    channel = wire.Channel(read_fd, write_fd, expects=wire.TO_BOX)
+    channel.send(wire.Hello())
+    start = channel.receive()
+    set_limits(start)
+    shell = make_shell()
+    for source in start.cells:
+        channel.send(wire.CellRan(tuple(run_cell(shell, source, start.output_bytes))))
+    channel.send(wire.Ready())
+    while True:
+        answer_for(channel.receive().function, shell, channel)
+        channel.send(wire.Ready())
+
+
+def set_limits(start: wire.Start) -> None:
+    """Hard limits: nothing in the box has the privilege to raise them again."""
+    for what, most in (
+        (resource.RLIMIT_AS, start.memory_bytes),
+        (resource.RLIMIT_CPU, start.cpu_seconds),
+        (resource.RLIMIT_FSIZE, start.file_bytes),
+        (resource.RLIMIT_NPROC, start.processes),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (most, most))
+
+
+def make_shell() -> Shell:
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "NoColor"
+    config.InteractiveShell.display_pub_class = CapturingDisplayPublisher
+    return Shell.instance(config=config)
+
+
+def run_cell(shell: Shell, source: str, most: int) -> list[wire.Output]:
+    """Run one cell as a notebook would, and collect what it shows."""
+    printed = {"stdout": CappedText(most), "stderr": CappedText(most)}
+    shown: list = []
+    shell.display_pub.outputs = displays = []
+    keep = sys.stdout, sys.stderr, sys.displayhook, shell.displayhook
+    sys.stdout, sys.stderr = printed["stdout"], printed["stderr"]
+    shell.displayhook = sys.displayhook = CapturingDisplayHook(shell=shell, outputs=shown)
+    try:
+        result = shell.run_cell(source, store_history=True)
+        error = result.error_before_exec or result.error_in_exec
+    except BaseException as escaped:  # a hook of the learner's may raise anything at all
+        error = escaped
+    finally:
+        sys.stdout, sys.stderr, sys.displayhook, shell.displayhook = keep
+    outputs = [wire.Output(name, stream.value()) for name, stream in printed.items() if stream.value()]
+    outputs += [shown_output("display", bundle, most) for bundle in displays[:MOST_OUTPUTS]]
+    outputs += [shown_output("result", bundle, most) for bundle in shown[:MOST_OUTPUTS]]
+    if error is not None:
+        outputs.append(wire.Output("error", error_text(error)[:most]))
+    return outputs
+
+
+def shown_output(kind: str, bundle: dict, most: int) -> wire.Output:
+    """A display as plain text or PNG: HTML and scripts of a learner's stay in the box."""
+    data = bundle.get("data", {})
+    png = data.get("image/png", b"")
+    if isinstance(png, bytes) and 0 < len(png) <= most:
+        return wire.Output(kind, str(data.get("text/plain", ""))[:1000], png)
+    return wire.Output(kind, str(data.get("text/plain", ""))[:most])
+
+
+def error_text(error: BaseException) -> str:
+    """The traceback, from the learner's own lines on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith("/box/")]
+    head = "".join(traceback.format_list(own))
+    return head + "".join(traceback.format_exception_only(type(error), error)).rstrip()
+
+
+def answer_for(name: str, shell: Shell, channel: wire.Channel) -> None:
+    """Let a copy of this process answer for one function, and wait until it has gone."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            answer_calls(CHECKED.get(name, shell.user_ns.get(name)), name, channel)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def answer_calls(function, name: str, channel: wire.Channel) -> None:
+    sys.stdout = sys.stderr = CappedText(0)
+    while isinstance(call := channel.receive(), wire.Call):
+        inputs = {key: oracle(value, channel) if isinstance(value, wire.OracleNumber) else value for key, value in call.inputs.items()}
+        channel.send(reply_to(function, name, inputs))
+
+
+def reply_to(function, name: str, inputs: dict) -> wire.Frame:
+    if function is None:
+        return wire.Failure("missing", f"There is no function called {name} in your notebook.")
+    try:
+        reply = Local(function)(inputs)
+    except Failed as failed:
+        return wire.Failure(failed.kind, failed.sentence, failed.line)
+    except BaseException as error:
+        return wire.Failure("ended", f"Your function tried to end the program ({type(error).__name__}).")
+    return wire.Value(reply.value, reply.changed)
+
+
+def oracle(number: int, channel: wire.Channel):
+    """A function whose values the judge computes."""
+
+    def asked(point):
+        try:
+            channel.send(wire.Query(int(number), plain(point)))
+        except NotPlain as refused:
+            raise ValueError(f"This function wants numbers: {refused}") from None
+        answer = channel.receive()
+        if answer.refusal:
+            raise ValueError(answer.refusal)
+        return answer.value
+
+    return asked
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,217 @@
+"""The wire between judge and box: frames of plain values over two pipes.
+
+    frame = length (4 bytes, big-endian) + msgpack of one of the structs below
+
+Both sides use this file. The box's end shares a process with a learner's code, so the judge's end
+believes nothing: a frame is refused by its claimed length before it is read, arrays must have an
+allowed dtype and exactly as many bytes as their shape needs, and there is no pickle anywhere. A
+learner can forge any frame; a frame is therefore only ever an answer, never a verdict.
+"""
+
+import math
+import os
+import select
+import struct
+import time
+from typing import Any
+
+import msgspec
+import numpy as np
+
+LENGTH = struct.Struct(">I")
+MOST_BYTES = 64 << 20
+ARRAY, ORACLE = 1, 2
+DTYPES = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"})
+
+
+class Broken(Exception):
+    """The other side sent what is not a frame, or nothing more."""
+
+
+class TimeUp(Exception):
+    """The other side did not answer, or did not listen, before the deadline."""
+
+
+class Frame(msgspec.Struct, frozen=True, tag=True):
+    """What goes over the wire."""
+
+
+# From the judge to the box.
+
+
+class Start(Frame, frozen=True):
+    """Set these limits, then run these cells."""
+
+    cells: tuple[str, ...]
+    memory_bytes: int
+    cpu_seconds: int
+    file_bytes: int
+    processes: int
+    output_bytes: int
+
+
+class Ask(Frame, frozen=True):
+    """Fork, and let the copy answer calls to this function."""
+
+    function: str
+
+
+class Call(Frame, frozen=True):
+    """Call the function with these inputs, in this order."""
+
+    inputs: dict[str, Any]
+
+
+class OracleValue(Frame, frozen=True):
+    """What the oracle gives at the point asked for, or why it gives nothing."""
+
+    value: Any = None
+    refusal: str = ""
+
+
+class Done(Frame, frozen=True):
+    """No more calls: the copy may go."""
+
+
+# From the box to the judge.
+
+
+class Hello(Frame, frozen=True):
+    """The runner stands; no line of the learner's has run."""
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One output of a cell: kind is stdout, stderr, error, result or display."""
+
+    kind: str
+    text: str = ""
+    png: bytes = b""
+
+
+class CellRan(Frame, frozen=True):
+    """What the next cell printed and showed."""
+
+    outputs: tuple[Output, ...]
+
+
+class Ready(Frame, frozen=True):
+    """All cells have run, or a function's copy has gone: ask on."""
+
+
+class Value(Frame, frozen=True):
+    """What the function returned, and which inputs it changed."""
+
+    value: Any
+    changed: tuple[str, ...] = ()
+
+
+class Failure(Frame, frozen=True):
+    """The function gave no value."""
+
+    kind: str
+    sentence: str
+    line: str = ""
+
+
+class Query(Frame, frozen=True):
+    """The function calls oracle number `oracle` at this point."""
+
+    oracle: int
+    point: Any
+
+
+TO_BOX = Start | Ask | Call | OracleValue | Done
+FROM_BOX = Hello | CellRan | Ready | Value | Failure | Query
+
+
+class OracleNumber(int):
+    """An input that is a function on the judge's side: only its number travels."""
+
+
+def encode_special(value):
+    """msgspec's hook for arrays and oracles."""
+    if isinstance(value, np.ndarray):
+        little = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
+        body = msgspec.msgpack.encode((little.dtype.str, value.shape, little.tobytes()))
+        return msgspec.msgpack.Ext(ARRAY, body)
+    raise TypeError(f"{type(value).__name__} does not travel")
+
+
+def decode_special(code: int, data: memoryview):
+    """msgspec's hook for the other side; refuses whatever is not a small honest array."""
+    if code == ORACLE:
+        return OracleNumber(msgspec.msgpack.decode(data, type=int))
+    if code != ARRAY:
+        raise Broken(f"no such extension: {code}")
+    dtype, shape, body = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], bytes])
+    if dtype not in DTYPES or len(shape) > 8 or any(n < 0 for n in shape):
+        raise Broken("an array of a kind that does not travel")
+    if math.prod(shape) * np.dtype(dtype).itemsize != len(body):
+        raise Broken("an array whose bytes do not fit its shape")
+    return np.frombuffer(body, dtype=dtype).reshape(shape).copy()
+
+
+def oracle_input(number: int) -> msgspec.msgpack.Ext:
+    """How an oracle stands among the inputs of a call."""
+    return msgspec.msgpack.Ext(ORACLE, msgspec.msgpack.encode(number))
+
+
+class Channel:
+    """Frames over a pair of pipe ends; every read and write has a deadline (None: wait for ever)."""
+
+    def __init__(self, read_fd: int, write_fd: int, expects):
+        self._read_fd, self._write_fd = read_fd, write_fd
+        self._decoder = msgspec.msgpack.Decoder(expects, ext_hook=decode_special)
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=encode_special)
+        os.set_blocking(read_fd, False)
+        os.set_blocking(write_fd, False)
+
+    def send(self, frame: Frame, deadline: float | None = None) -> None:
+        """Write a frame; raises `TimeUp`, or `Broken` where nobody reads any more."""
+        body = self._encoder.encode(frame)
+        left = memoryview(LENGTH.pack(len(body)) + body)
+        while left:
+            self._wait(self._write_fd, select.POLLOUT, deadline)
+            try:
+                left = left[os.write(self._write_fd, left) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise Broken("the other side has gone") from error
+
+    def receive(self, deadline: float | None = None) -> Frame:
+        """Read a frame; raises `TimeUp` or `Broken`."""
+        (length,) = LENGTH.unpack(self._read(LENGTH.size, deadline))
+        if length > MOST_BYTES:
+            raise Broken(f"a frame that claims {length:,} bytes")
+        body = self._read(length, deadline)
+        try:
+            return self._decoder.decode(body)
+        except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+            raise Broken("not a frame") from error
+
+    def close(self) -> None:
+        for fd in (self._read_fd, self._write_fd):
+            os.close(fd)
+
+    def _read(self, count: int, deadline: float | None) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            self._wait(self._read_fd, select.POLLIN, deadline)
+            try:
+                part = os.read(self._read_fd, min(count, 1 << 20))
+            except BlockingIOError:
+                continue
+            if not part:
+                raise Broken("the other side has gone")
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    @staticmethod
+    def _wait(fd: int, event: int, deadline: float | None) -> None:
+        poll = select.poll()
+        poll.register(fd, event)
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not poll.poll(None if left is None else left * 1000):
+            raise TimeUp

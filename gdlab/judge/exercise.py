@@ -1,0 +1,103 @@
+"""How an exercise is declared: what is right, on which inputs, worth how much, and wrong in which ways."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gdlab.judge.answer import Answer, Reply
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of the points, for one thing that an answer gets right.
+
+    Attributes:
+        name: what cases and properties refer to.
+        title: what the learner reads, as in "an array of parameters".
+        points: earned whole or not at all.
+    """
+
+    name: str
+    title: str
+    points: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of inputs, in the order of the function's signature, counted towards `part`."""
+
+    part: str
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A named wrong answer: the function that makes it, and a sentence a learner can act on."""
+
+    name: str
+    function: Callable
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Property:
+    """What a right value cannot show: how it was come by.
+
+    Attributes:
+        name: a mistake's name, as `changes-its-input`.
+        part: the part that is lost when the property does not hold.
+        holds: (inputs after the call, reply) -> bool; the inputs' oracles remember their queries.
+        sentence: what to tell the learner when it does not hold.
+    """
+
+    name: str
+    part: str
+    holds: Callable[[Mapping[str, Any], Reply], bool]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another right way to write the answer; `style` says how it differs from the reference."""
+
+    style: str
+    function: Callable
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """Everything the judge knows about one function that learners write.
+
+    Attributes:
+        name: the function's name.
+        version: raised whenever cases, points or comparison change; printed in every verdict.
+        reference: the right answer.
+        cases: rng -> fresh inputs, never degenerate.
+        parts: how the points are split.
+        mistakes: named wrong answers, no two alike on all cases.
+        properties: what is asked beyond the value.
+        alternatives: other right answers, which must be accepted.
+        notice: one thing to notice once it is right.
+        axes: what each axis of the result counts, as ("step", "coordinate").
+        tolerance: largest error allowed, relative to the largest entry of the right answer.
+        picture: answer -> a picture (SVG) of the learner's function at work.
+    """
+
+    name: str
+    version: int
+    reference: Callable
+    cases: Callable[[np.random.Generator], Sequence[Case]]
+    parts: Sequence[Part]
+    mistakes: Sequence[Mistake]
+    properties: Sequence[Property]
+    alternatives: Sequence[Alternative]
+    notice: str
+    axes: Sequence[str] = ()
+    tolerance: float = 1e-5
+    picture: Callable[[Answer], str] | None = None
+
+    @property
+    def points(self) -> float:
+        return sum(part.points for part in self.parts)

@@ -1,0 +1,137 @@
+"""What the judge says about one exercise: data first, then how a notebook and a terminal show it."""
+
+import html
+
+import msgspec
+
+OUTCOMES = {
+    "right": "Right",
+    "partly": "Partly right",
+    "wrong": "Not yet",
+    "raised": "It raised an error",
+    "untouched": "Not started",
+    "missing": "Not found",
+    "slow": "Out of time",
+    "ended": "Its process ended",
+    "unreadable": "No answer to judge",
+    "unknown": "No such exercise",
+}
+
+
+class PartResult(msgspec.Struct, frozen=True):
+    """One share of the points: what it is for, what it is worth, what was earned."""
+
+    title: str
+    points: float
+    earned: float
+
+
+class FailingCase(msgspec.Struct, frozen=True):
+    """The first case that failed: its inputs as text, and expected against got at `where`."""
+
+    inputs: tuple[tuple[str, str], ...]
+    where: str = ""
+    expected: str = ""
+    got: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Points, the first thing that is wrong, and the case that shows it.
+
+    As the last value of a notebook cell it shows as a card; its plain text is the points, which is
+    what nbgrader reads as partial credit.
+
+    Attributes:
+        exercise, version: which exercise, as it stood.
+        points, max_points: earned, and possible.
+        outcome: a key of `OUTCOMES`.
+        sentences: to the learner, the most useful first.
+        mistakes: names of the mistakes recognised.
+        parts: how the points add up.
+        case: the first case that failed, where one did.
+        line: the learner's line that raised.
+        picture: their function at work, as SVG.
+        seed: what the cases were drawn from.
+    """
+
+    exercise: str
+    version: int
+    points: float
+    max_points: float
+    outcome: str
+    sentences: tuple[str, ...] = ()
+    mistakes: tuple[str, ...] = ()
+    parts: tuple[PartResult, ...] = ()
+    case: FailingCase | None = None
+    line: str = ""
+    picture: str = ""
+    seed: int = 0
+
+    @property
+    def right(self) -> bool:
+        return self.outcome == "right"
+
+    @property
+    def headline(self) -> str:
+        return f"{OUTCOMES[self.outcome]}: {self.points:g} of {self.max_points:g} points"
+
+    def __repr__(self) -> str:
+        return f"{self.points:g}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": as_html(self)}
+
+
+def as_text(verdict: Verdict) -> str:
+    """A verdict in a few lines of plain text."""
+    lines = [f"{verdict.exercise}: {verdict.headline}", *verdict.sentences]
+    if verdict.line:
+        lines.append(verdict.line)
+    if verdict.case:
+        lines += [f"  {name} = {value}" for name, value in verdict.case.inputs]
+        if verdict.case.expected:
+            lines += [f"  {verdict.case.where}", f"  expected {verdict.case.expected}", f"  got      {verdict.case.got}"]
+    return "\n".join(lines)
+
+
+STYLE = """
+.gdlab-verdict{border:1px solid #8884;border-left:5px solid var(--gdlab-tone);border-radius:6px;padding:.7em 1em;margin:.4em 0;
+ font-family:system-ui,sans-serif;font-size:14px;line-height:1.5;max-width:46em;color:inherit}
+.gdlab-verdict.right{--gdlab-tone:#009e73}.gdlab-verdict.partly{--gdlab-tone:#e69f00}.gdlab-verdict.wrong{--gdlab-tone:#d55e00}
+.gdlab-verdict p{margin:.3em 0}.gdlab-verdict .head{font-weight:600}.gdlab-verdict .say{font-size:15px}
+.gdlab-verdict table{border-collapse:collapse;margin:.4em 0;background:none}
+.gdlab-verdict th,.gdlab-verdict td{text-align:left;padding:.1em 1em .1em 0;border:0;background:none;vertical-align:top;font-weight:400;color:inherit}
+.gdlab-verdict th{opacity:.75;white-space:nowrap}.gdlab-verdict pre{display:inline;margin:0;padding:0;background:none;border:0;color:inherit;
+ font:13px/1.5 ui-monospace,Menlo,monospace;white-space:pre-wrap}.gdlab-verdict svg{max-width:100%;height:auto;margin-top:.4em}
+"""
+
+
+def as_html(verdict: Verdict) -> str:
+    """A verdict as a card; everything that came from the learner is escaped."""
+    tone = {"right": "right", "partly": "partly"}.get(verdict.outcome, "wrong")
+    sign = "✓" if verdict.right else "✗"
+    body = [f'<p class="head">{sign} {html.escape(verdict.exercise)} · {html.escape(verdict.headline)}</p>']
+    body += [f'<p class="say">{html.escape(sentence)}</p>' for sentence in verdict.sentences]
+    body += [f"<p>{_code(verdict.line)}</p>"] if verdict.line else []
+    body += [_case_table(verdict.case)] if verdict.case else []
+    body += [_parts_table(verdict.parts)] if verdict.outcome == "partly" else []
+    body.append(verdict.picture)
+    return f'<style>{STYLE}</style><div class="gdlab-verdict {tone}" role="status">{"".join(body)}</div>'
+
+
+def _code(text: str) -> str:
+    return f"<pre>{html.escape(text)}</pre>"
+
+
+def _table(rows) -> str:
+    return "<table>" + "".join(f"<tr><th>{html.escape(head)}</th><td>{_code(cell)}</td></tr>" for head, cell in rows) + "</table>"
+
+
+def _case_table(case: FailingCase) -> str:
+    place = f"<p>{html.escape(case.where)}</p>" if case.where else ""
+    compared = [("expected", case.expected), ("your answer", case.got)] if case.expected else []
+    return f"{place}{_table([*case.inputs, *compared])}"
+
+
+def _parts_table(parts) -> str:
+    return _table((f"{'✓' if part.earned else '✗'} {part.title}", f"{part.earned:g} of {part.points:g}") for part in parts)
