@@ -1,0 +1,21 @@
+"""The book's figures: one Python class and one small JavaScript file each, sharing one engine.
+
+>>> from gdlab.figures import bowl_walk
+>>> walk = bowl_walk(lr=0.3)
+
+A figure is an ipywidget, so in JupyterLab its traits are live (`walk.lr = 0.9` moves the picture). In
+the built book it runs without a kernel (`page.py`), and on paper it is a static picture
+(`bowl_svg.py`). Nothing is imported before it is asked for: a picture alone needs no ipywidgets.
+"""
+
+from importlib import import_module
+
+_HOMES = {"BowlWalk": "bowl", "bowl_walk": "bowl", "bowl_picture": "bowl_svg"}
+
+__all__ = ["BowlWalk", "bowl_picture", "bowl_walk"]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"gdlab.figures has no {name!r}; it has {', '.join(__all__)}.")
+    return getattr(import_module(f"gdlab.figures.{_HOMES[name]}"), name)

@@ -1,0 +1,263 @@
+// Bowl walk: a few steps on L = (θ − 3)² + 0.5, with the slope at each point and the step it causes.
+
+function bowlWalk(model, el) {
+  const get = (name) => model.get(name);
+  const set = (changes) => {
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    model.save_changes();
+  };
+  const own = () => get("path").length > 0;  // a learner's own step function, walked in Python
+  const path = () =>
+    own()
+      ? get("path").map((theta) => (theta === null ? NaN : theta))
+      : descend(bowl.grad, get("theta0"), get("lr"), get("steps"), get("climb") ? 1 : -1);
+  const last = () => path().length - 1;
+  const frame = () => clamp(get("frame"), 0, last());
+
+  // What the eye sees: a frame that may lie between two whole ones, and the distance from the minimum that fits in.
+  const shown = { frame: frame(), reach: Math.log(4) };
+  let held = false;
+  let width = 0;
+  let x, y;
+
+  function reach() {
+    const far = path().slice(0, frame() + 2).filter(Number.isFinite).map((theta) => Math.abs(theta - bowl.minimum));
+    return Math.log(clamp(Math.max(4, ...far), 4, 1e9));
+  }
+
+  // ---- the page
+
+  const grid = svg("g", { class: "gdl-grid" });
+  const curve = svg("path", { class: "gdl-curve" });
+  const slope = svg("g", { class: "gdl-slope" });
+  const walk = svg("g", { class: "gdl-walk" });
+  const names = svg("g", { class: "gdl-names" });
+  const window_ = svg("rect", {});
+  const clip = "gdl-" + Math.random().toString(36).slice(2);
+  const grip = handle({
+    label: "start", min: -3, max: 9, step: 0.1,
+    value: () => get("theta0"),
+    text: () => `θ₀ = ${fmt(get("theta0"))}`,
+    pixel: (event) => x.back(event.clientX - picture.getBoundingClientRect().left),
+    onmove: (theta0) => {
+      play.pause();
+      set({ theta0, frame: 0 });
+    },
+    onhold: (now) => {
+      held = now;
+      update();
+    },
+  });
+  const picture = svg("svg", { role: "group", "aria-label": "The loss curve and the walk on it" },
+    svg("clipPath", { id: clip }, window_),
+    grid, svg("g", { "clip-path": `url(#${clip})` }, curve, slope, walk), names, grip);
+  const stage = html("div", { class: "gdl-stage", tabindex: "0", role: "group",
+    "aria-label": "Bowl walk. Arrow keys step, Space plays, Home resets." }, picture);
+  const rule = html("p", { class: "gdl-rule" });
+  const body = html("tbody", {});
+  const table = html("table", { class: "gdl-table" },
+    html("caption", {}, "The walk"),
+    html("thead", {}, html("tr", {}, ["step", "θ", "slope", "L"].map((word) => html("th", { scope: "col" }, word)))),
+    body);
+  const line = html("p", { class: "gdl-line", "aria-live": "polite" });
+  const play = player({ frame, last, go: (target) => set({ frame: target }) });
+  const rate = slider({ label: "learning rate", symbol: "η", min: 0.01, max: 1.2, step: 0.01,
+    oninput: (lr) => set({ lr }) });
+  const flip = toggle("flip the sign", (climb) => set({ climb }));
+  const root = html("div", { class: "gdl gdl-bowl", "data-lm-suppress-shortcuts": true, onkeydown: play.onkeydown },
+    html("div", { class: "gdl-columns" },
+      stage,
+      html("div", { class: "gdl-side" }, rule, table)),
+    line,
+    html("div", { class: "gdl-controls" }, play.bar, rate, flip));
+
+  // ---- drawing
+
+  const dot = (theta, r, kind) => svg("circle", { cx: x(theta), cy: y(bowl.loss(theta)), r, class: kind });
+  const stroke = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
+  const words = (px, py, kind, anchor, ...lines) =>
+    svg("text", { x: px, y: py, class: kind, "text-anchor": anchor },
+      lines.map((text, i) => svg("tspan", { x: px, dy: i ? 17 : 0 }, text)));
+
+  function frameWindow() {
+    const height = clamp(Math.round(width * 0.68), 270, 400);
+    const distance = Math.exp(shown.reach);
+    const top = 1.18 * (distance * distance + 0.5);
+    const box = { left: 44, right: width - 10, top: 12, bottom: height - 40 };
+    x = scale([bowl.minimum - 1.4 * distance, bowl.minimum + 1.4 * distance], [box.left, box.right]);
+    y = scale([-0.14 * top, top], [box.bottom, box.top]);
+    picture.setAttribute("width", width);
+    picture.setAttribute("height", height);
+    for (const [name, value] of Object.entries({ x: box.left, y: 0, width: box.right - box.left, height: box.bottom }))
+      window_.setAttribute(name, value);
+    return { ...box, height, low: x.back(box.left), high: x.back(box.right), ceiling: y.back(box.top) };
+  }
+
+  function drawGrid(box) {
+    const across = ticks(box.low, box.high, width < 430 ? 5 : 7);
+    const up = ticks(0, box.ceiling, 5);
+    grid.replaceChildren(
+      ...up.map((loss) => stroke(box.left, y(loss), box.right, y(loss))),
+      ...up.map((loss) => words(box.left - 7, y(loss) + 4, "", "end", fmt(loss))),
+      ...across.map((theta) => stroke(x(theta), box.bottom, x(theta), box.bottom + 5, "gdl-axis")),
+      ...across.map((theta) => words(x(theta), box.bottom + 19, "", "middle", fmt(theta))),
+      stroke(box.left, box.bottom, box.right, box.bottom, "gdl-axis"),
+      words(box.right, box.height - 5, "gdl-title", "end", "θ"),
+      words(box.left + 7, box.top + 10, "gdl-title", "start", "loss L"));
+    const points = [];
+    for (let px = box.left; px <= box.right; px += 2) points.push(px.toFixed(1) + " " + y(bowl.loss(x.back(px))).toFixed(1));
+    curve.setAttribute("d", "M" + points.join("L"));
+  }
+
+  // The tangent, one unit of θ downhill with the fall that goes with it, and the step: −η · slope.
+  function drawSlope(theta, next, moving) {
+    slope.replaceChildren();
+    if (!Number.isFinite(theta)) return;
+    const grad = bowl.grad(theta);
+    const loss = bowl.loss(theta);
+    const downhill = grad > 0 ? -1 : 1;
+    const [px, py] = [x(theta), y(loss)];
+    const line = (at) => y(loss + grad * (at - theta));
+    const [run, fall] = [x(theta + downhill), line(theta + downhill)];
+    const length = 110 / Math.hypot(run - px, fall - py);  // a tangent of 110 pixels on either side
+    slope.append(
+      svg("path", { class: "gdl-triangle", d: `M${px} ${py}H${run}V${fall}Z` }),
+      stroke(x(theta - downhill * length), line(theta - downhill * length),
+        x(theta + downhill * length), line(theta + downhill * length), "gdl-tangent"));
+    if (Math.abs(grad) > 1e-6)
+      slope.append(words(run + 7 * downhill, (py + fall) / 2 + 5, "gdl-tangent-name", downhill > 0 ? "start" : "end",
+        `slope ${fmt(grad)}`));
+    if (!Number.isFinite(next)) return;
+    const tip = x(next);
+    const side = Math.sign(tip - px);
+    const head = Math.min(11, Math.abs(tip - px));
+    slope.append(
+      stroke(tip, py, tip, y(bowl.loss(next)), "gdl-drop"),
+      stroke(px, py, tip - side * head * 0.8, py, "gdl-step"),
+      svg("path", { class: "gdl-head", d: `M${tip} ${py}l${-side * head} ${-head * 0.55}v${head * 1.1}z` }));
+    if (!moving)
+      slope.append(words((px + tip) / 2, py - 9, "gdl-step-name", "middle", `step ${signed(next - theta)}`));
+  }
+
+  function drawWalk(all, at) {
+    const whole = Math.floor(at + 1e-9);
+    const part = at - whole;
+    const done = all.slice(0, whole + 1).filter(Number.isFinite);
+    const [here, next] = [all[whole], all[whole + 1]];
+    // Half of the way goes along (the step), half goes down (back onto the curve).
+    let [px, py] = [x(here), y(bowl.loss(here))];
+    if (part > 1e-9 && Number.isFinite(next)) {
+      px = x(here + (next - here) * Math.min(1, part / 0.6));
+      if (part > 0.6) py += (y(bowl.loss(next)) - py) * ((part - 0.6) / 0.4);
+    }
+    walk.replaceChildren(
+      ...all.slice(whole + 1).filter(Number.isFinite).map((theta) => dot(theta, 4, "gdl-ghost")),
+      svg("polyline", { class: "gdl-trail", points: done.map((theta) => `${x(theta)},${y(bowl.loss(theta))}`).join(" ") }),
+      ...done.map((theta) => dot(theta, 5, "gdl-past")),
+      svg("circle", { cx: x(bowl.minimum), cy: y(bowl.loss(bowl.minimum)), r: 6, class: "gdl-minimum" }));
+    if (Number.isFinite(px + py)) walk.append(svg("circle", { cx: px, cy: py, r: 8, class: "gdl-now" }));
+    drawSlope(here, next, part > 1e-9);
+    drawNames(here, whole, part > 1e-9);
+  }
+
+  function drawNames(here, whole, moving) {
+    const left = !(here > bowl.minimum);  // the label stands outside the bowl, the minimum's name on the other side
+    names.replaceChildren(
+      words(x(bowl.minimum) + (left ? 8 : -8), y(bowl.loss(bowl.minimum)) + 21, "gdl-minimum-name", left ? "start" : "end",
+        `minimum at θ = ${fmt(bowl.minimum)}`));
+    if (moving || !Number.isFinite(here)) return;
+    const px = x(here) + (left ? -15 : 15);
+    const anchor = left ? "end" : "start";
+    names.append(words(px, y(bowl.loss(here)) + 8, "gdl-here", anchor, `θ${sub(whole)} = ${fmt(here)}`, `L = ${fmt(bowl.loss(here))}`));
+  }
+
+  function paint() {
+    if (!width) return;
+    drawGrid(frameWindow());
+    const all = path();
+    drawWalk(all, clamp(shown.frame, 0, all.length - 1));
+    const start = all[0];
+    grip.place(x(start), y(bowl.loss(start)));
+  }
+
+  // ---- numbers
+
+  function write() {
+    const all = path();
+    const at = frame();
+    const here = all[at];
+    const lr = fmt(get("lr"));
+    const sign = get("climb") ? "+" : "−";
+    root.dataset.path = JSON.stringify(all);
+    root.dataset.frame = at;
+    root.classList.toggle("gdl-climbs", get("climb"));
+    rule.replaceChildren(...(own()
+      ? ["your own step"]
+      : ["θ ← θ ", html("b", { class: "gdl-sign" }, sign), " ", html("span", { class: "gdl-eta" }, "η"), " · ",
+        html("span", { class: "gdl-grad" }, "slope")]));
+    if (body.children.length !== all.length)
+      body.replaceChildren(...all.map((_, i) =>
+        html("tr", { onclick: () => (play.pause(), set({ frame: i })) },
+          html("th", { scope: "row" }, html("button", { type: "button", "aria-label": `show step ${i}` }, String(i))),
+          html("td", {}), html("td", {}), html("td", {}))));
+    all.forEach((theta, i) => {
+      const row = body.children[i];
+      row.className = i < at ? "gdl-was" : i > at ? "gdl-will" : "gdl-is";
+      if (i === at) row.setAttribute("aria-current", "step");
+      else row.removeAttribute("aria-current");
+      [theta, bowl.grad(theta), bowl.loss(theta)].forEach((value, j) => (row.children[j + 1].textContent = fmt(value)));
+    });
+    const grad = bowl.grad(here);
+    const say = [html("b", {}, `Step ${at} of ${last()}.`), ` θ = ${fmt(here)}, slope = ${fmt(grad)}, L = ${fmt(bowl.loss(here))}. `];
+    if (!Number.isFinite(here)) say.push("The walk has left the numbers.");
+    else if (at < last())
+      say.push(html("span", { class: "gdl-sum" }, own()
+        ? `Next: θ${sub(at + 1)} = ${fmt(all[at + 1])}`
+        : `Next: θ${sub(at + 1)} = ${fmt(here)} ${sign} ${lr} × ${inBrackets(grad)} = ${fmt(all[at + 1])}`));
+    else say.push(bowl.loss(here) > bowl.loss(all[0])
+      ? `The loss has climbed from ${fmt(bowl.loss(all[0]))}.`
+      : `The loss has fallen from ${fmt(bowl.loss(all[0]))}.`);
+    line.setAttribute("aria-live", held ? "off" : "polite");  // a drag would flood a screen reader
+    line.replaceChildren(...say);
+    rate.set(get("lr"));
+    flip.set(get("climb"));
+    // Without a kernel nobody can walk a learner's own step again: what would ask for it is put away.
+    const frozen = own() && model.kernel === false;
+    rate.hidden = frozen;
+    flip.hidden = own();
+    grip.style.display = frozen ? "none" : "";
+    play.refresh();
+  }
+
+  function update() {
+    write();
+    const goal = { frame: frame(), reach: held ? shown.reach : reach() };
+    root.dataset.settled = "false";
+    motion.aim(goal, goal.frame === shown.frame ? 300 : 750);
+    if (!motion.moving()) root.dataset.settled = "true";
+  }
+
+  const motion = mover(shown, paint, () => (root.dataset.settled = "true"));
+  let asked = 0;
+  const ask = () => (asked ||= requestAnimationFrame(() => ((asked = 0), update())));  // one redraw, however many traits changed
+  const watched = ["theta0", "lr", "steps", "frame", "climb", "path"];
+  watched.forEach((name) => model.on("change:" + name, ask));
+  const size = new ResizeObserver(() => {
+    const now = Math.floor(stage.clientWidth);
+    if (now === width || !now) return;
+    width = now;
+    update();
+    paint();
+  });
+  el.append(root);
+  size.observe(stage);
+  shown.reach = reach();
+  update();
+  return () => {
+    size.disconnect();
+    play.pause();
+    motion.stop();
+    cancelAnimationFrame(asked);
+    watched.forEach((name) => model.off("change:" + name, ask));
+  };
+}
