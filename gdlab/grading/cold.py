@@ -1,0 +1,184 @@
+"""The cold box: bubblewrap around a fresh Python, for each submission anew.
+
+Almost nothing here is ours, which makes it slow (a Python starts for each box) and easy to trust. A
+function that never ends takes its box with it; the next function is asked in a new box in which
+the cells have run again.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from gdlab.grading import bubblewrap
+from gdlab.grading.box import BoxFailed, Limits, NoSandbox, OutOfTime
+from gdlab.grading.inside import wire
+from gdlab.judge.answer import Failed, Oracle, Reply
+from gdlab.judge.plain import NotPlain, plain
+
+SLOW = "Your function was still running after {:g} seconds. Does a loop in it ever end?"
+ENDED = "Your function ended the program it runs in."
+GARBAGE = "Your function's process sent something that is not an answer."
+
+
+class ColdBox:
+    """A `gdlab.grading.box.Box` that starts Python from scratch.
+
+    >>> with ColdBox(Limits()) as box:  # doctest: +SKIP
+    ...     box.run_cells(["def double(x): return 2 * x"])
+    ...     with box.function("double") as answer:
+    ...         answer({"x": 4.0}).value
+    8.0
+    """
+
+    def __init__(self, limits: Limits):
+        self._limits = limits
+        self._cells: tuple[str, ...] = ()
+        self._walls: bubblewrap.Walls | None = None
+        self._channel: wire.Channel | None = None
+
+    def __enter__(self) -> "ColdBox":
+        self._open()
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self._close()
+
+    def run_cells(self, cells: Sequence[str]) -> list[tuple[wire.Output, ...]]:
+        self._cells = tuple(cells)
+        return self._run_cells()
+
+    @contextmanager
+    def function(self, name: str) -> Iterator["BoxedFunction"]:
+        if self._walls is None:
+            self._open()
+            self._run_cells()
+        boxed = BoxedFunction(self._channel, time.monotonic() + self._limits.function_seconds, self._limits.function_seconds)
+        try:
+            self._channel.send(wire.Ask(name), boxed.deadline)
+            yield boxed
+            boxed.let_go()
+        except (wire.Broken, wire.TimeUp):
+            boxed.lost = True
+        if boxed.lost:
+            self._close()
+
+    def _open(self) -> None:
+        to_box_read, to_box_write = os.pipe()
+        from_box_read, from_box_write = os.pipe()
+        try:
+            self._walls = bubblewrap.raise_walls(self._limits, to_box_read, from_box_write)
+            self._channel = wire.Channel(from_box_read, to_box_write, expects=wire.FROM_BOX)
+        except NoSandbox:
+            os.close(from_box_read)
+            os.close(to_box_write)
+            raise
+        finally:
+            os.close(to_box_read)
+            os.close(from_box_write)
+        self._wait_until_it_stands()
+
+    def _wait_until_it_stands(self) -> None:
+        """Nothing of the learner's is sent before the runner has been seen to be walled off."""
+        deadline = time.monotonic() + bubblewrap.STARTS_WITHIN
+        try:
+            self._channel.receive(deadline)
+            self._walls.prove(deadline)
+        except (wire.Broken, wire.TimeUp):
+            complaint = self._walls.complaint()
+            self._close()
+            raise NoSandbox(f"bubblewrap could not make a box ({complaint}). {bubblewrap.SANDBOX_HELP}") from None
+        except NoSandbox:
+            self._close()
+            raise
+
+    def _run_cells(self) -> list[tuple[wire.Output, ...]]:
+        limits, deadline = self._limits, time.monotonic() + self._limits.cells_seconds
+        start = wire.Start(
+            cells=self._cells,
+            memory_bytes=limits.memory_bytes,
+            cpu_seconds=int(limits.cells_seconds + 10 * limits.function_seconds),
+            file_bytes=limits.file_bytes,
+            processes=limits.processes,
+            output_bytes=limits.output_bytes,
+        )
+        ran: list[tuple[wire.Output, ...]] = []
+        try:
+            self._channel.send(start, deadline)
+            while isinstance(frame := self._channel.receive(deadline), wire.CellRan) and len(ran) < len(self._cells):
+                ran.append(frame.outputs)
+        except wire.TimeUp:
+            self._close()
+            raise OutOfTime(f"The notebook was still running after {limits.cells_seconds:g} seconds (in code cell {len(ran) + 1}).") from None
+        except wire.Broken:
+            self._close()
+            raise BoxFailed(f"The notebook ended the program it runs in (in code cell {len(ran) + 1}).") from None
+        if not isinstance(frame, wire.Ready) or len(ran) != len(self._cells):
+            self._close()
+            raise BoxFailed("The notebook's process sent something that is not an answer.")
+        return ran
+
+    def _close(self) -> None:
+        if self._walls is not None:
+            self._walls.tear_down()
+            self._channel.close()
+            self._walls = self._channel = None
+
+
+class BoxedFunction:
+    """A `gdlab.judge.answer.Answer` whose function lives in a box; all its calls share one deadline."""
+
+    def __init__(self, channel: wire.Channel, deadline: float, seconds: float):
+        self._channel, self._seconds = channel, seconds
+        self.deadline = deadline
+        self.lost = False
+
+    def __call__(self, inputs: Mapping[str, Any]) -> Reply:
+        oracles = [value for value in inputs.values() if isinstance(value, Oracle)]
+        sent = {name: wire.oracle_input(oracles.index(v)) if isinstance(v, Oracle) else v for name, v in inputs.items()}
+        try:
+            self._channel.send(wire.Call(sent), self.deadline)
+            frame = self._frame_after_queries(oracles)
+        except wire.TimeUp:
+            raise self._lose("slow", SLOW.format(self._seconds)) from None
+        except wire.Broken:
+            raise self._lose("ended", ENDED) from None
+        if isinstance(frame, wire.Failure):
+            raise Failed(frame.kind if frame.kind in ("raised", "untouched", "missing", "ended", "unreadable") else "raised", frame.sentence, frame.line)
+        if isinstance(frame, wire.Value):
+            return Reply(_plain_or_failed(frame.value), tuple(name for name in frame.changed if name in inputs))
+        raise self._lose("ended", ENDED if isinstance(frame, wire.Ready) else GARBAGE)
+
+    def let_go(self) -> None:
+        """Tell the function's copy to go, and wait until it has."""
+        if not self.lost:
+            self._channel.send(wire.Done(), self.deadline)
+            self.lost = not isinstance(self._channel.receive(self.deadline), wire.Ready)
+
+    def _frame_after_queries(self, oracles: list[Oracle]) -> wire.Frame:
+        while isinstance(frame := self._channel.receive(self.deadline), wire.Query):
+            self._channel.send(_oracle_value(oracles, frame), self.deadline)
+        return frame
+
+    def _lose(self, kind: str, sentence: str) -> Failed:
+        self.lost = True
+        return Failed(kind, sentence)
+
+
+def _oracle_value(oracles: list[Oracle], query: wire.Query) -> wire.OracleValue:
+    """The oracle's value at the point asked for; a point it cannot take is the learner's error, told to them."""
+    if not 0 <= query.oracle < len(oracles):
+        return wire.OracleValue(refusal="There is no such function.")
+    try:
+        return wire.OracleValue(plain(oracles[query.oracle](query.point)))
+    except Exception as error:
+        return wire.OracleValue(refusal=f"This function cannot be asked at that point ({error}).")
+
+
+def _plain_or_failed(value: Any) -> Any:
+    """Once more on this side: what came over the wire is held to the same rules."""
+    try:
+        return plain(value)
+    except NotPlain as refused:
+        raise Failed("unreadable", str(refused)) from None

@@ -1,0 +1,95 @@
+"""The course as nbgrader sees it: where its folders are, its gradebook, and the release of an assignment.
+
+    solutions/<assignment>/<notebook>.ipynb              what an instructor edits
+    exercises/<assignment>/<notebook>.ipynb              what a learner gets, made by `release`
+    OUT/autograded/<student>/<assignment>/…              graded notebooks, readable by nbgrader's formgrader
+    OUT/feedback/<student>/<assignment>/<notebook>.html
+    OUT/gradebook.db                                     nbgrader's own database
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import traitlets.log
+from nbgrader.api import Gradebook
+from nbgrader.converters import GenerateAssignment
+from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config
+
+
+class CannotRelease(Exception):
+    """nbgrader could not make an assignment's learner version; the message says why."""
+
+
+def course_directory(out: Path, solutions: Path, submitted: Path | None = None, released: Path | None = None) -> CourseDirectory:
+    """nbgrader's description of a course whose results lie in `out`."""
+    config = Config()
+    config.CourseDirectory.root = str(out)
+    config.CourseDirectory.source_directory = str(solutions)
+    config.CourseDirectory.submitted_directory = str(submitted or out / "submitted")
+    config.CourseDirectory.release_directory = str(released or out / "release")
+    config.CourseDirectory.db_url = f"sqlite:///{out / 'gradebook.db'}"
+    return CourseDirectory(config=config)
+
+
+def release(assignment: str, solutions: Path, exercises: Path) -> Path:
+    """Write an assignment's learner version: solutions blanked, everything else as it is.
+
+    Raises:
+        CannotRelease: if nbgrader finds fault with the source notebook.
+    """
+    with tempfile.TemporaryDirectory() as scratch:  # nbgrader notes every cell in a gradebook; this one is not kept
+        enter_assignment(course_directory(Path(scratch), solutions, released=exercises), assignment)
+    return exercises / assignment
+
+
+def enter_assignment(course: CourseDirectory, assignment: str) -> None:
+    """Make an assignment's learner version, and tell the gradebook which cells it has and what each is worth."""
+    course.assignment_id = assignment
+    converter = GenerateAssignment(coursedir=course)
+    converter.force, converter.create_assignment = True, True
+    with nbgrader_log() as said, tools_on_path():
+        try:
+            converter.start()
+        except (NbGraderException, SystemExit) as error:
+            reason = said[0].strip().splitlines()[-1] if said else str(error)
+            raise CannotRelease(f"{assignment} could not be released from {course.source_directory}: {reason}") from error
+
+
+@contextlib.contextmanager
+def nbgrader_log() -> Iterator[list[str]]:
+    """What nbgrader complains of meanwhile, collected instead of printed."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())
+    log = traitlets.log.get_logger()
+    kept = log.handlers, log.propagate
+    log.handlers, log.propagate = [handler], False
+    try:
+        yield said
+    finally:
+        log.handlers, log.propagate = kept
+
+
+@contextlib.contextmanager
+def gradebook(course: CourseDirectory) -> Iterator[Gradebook]:
+    """The open gradebook; made where there is none."""
+    with tools_on_path(), Gradebook(course.db_url, course.course_id) as book:
+        yield book
+
+
+@contextlib.contextmanager
+def tools_on_path() -> Iterator[None]:
+    """nbgrader starts `alembic` by name, so this environment's programs must be found."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before

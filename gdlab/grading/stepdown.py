@@ -1,0 +1,90 @@
+"""Started as root (CI, containers): how a box still runs as nobody in particular.
+
+The box must never belong to the machine's root: with every capability dropped, root in a user
+namespace still owned 763 writable kernel settings. So bubblewrap is started under a user id that no
+account has. That user may be unable to reach the interpreter, where root keeps it in a folder closed
+to others. Then this process takes a mount namespace of its own, and shows the interpreter's
+folders once more under a path that everybody can enter. Nobody else sees these mounts, and they end
+with the process.
+"""
+
+import atexit
+import ctypes
+import os
+import pwd
+import stat
+import tempfile
+from functools import cache
+from pathlib import Path
+
+# linux/sched.h, linux/mount.h
+CLONE_NEWNS = 0x00020000
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+MNT_DETACH = 2
+
+# What systemd sets aside for services without an account; all are tried until one is free.
+UNOWNED_IDS = range(61184, 65520)
+
+
+def box_user() -> int | None:
+    """The user id that boxes get: None for "this one", a free one where this one is root."""
+    return _free_id() if os.geteuid() == 0 else None
+
+
+def reachable(path: Path, user: int | None) -> Path:
+    """Where `user` finds `path`: there, or staged under a folder that everybody can enter."""
+    if user is None or _open_to_others(path):
+        return path
+    staged = _stage() / f"{len(list(_stage().iterdir()))}-{path.name}"
+    return _bind(path, staged)
+
+
+@cache
+def _free_id() -> int:
+    for number in UNOWNED_IDS:
+        try:
+            pwd.getpwuid(number)
+        except KeyError:
+            return number
+    raise OSError("no user id is free")
+
+
+def _open_to_others(path: Path) -> bool:
+    """Whether a stranger can walk down to `path` and read it."""
+    entries = [path, *path.parents]
+    return all(entry.stat().st_mode & stat.S_IXOTH for entry in entries[1:]) and bool(path.stat().st_mode & stat.S_IROTH)
+
+
+@cache
+def _bind(path: Path, staged: Path) -> Path:
+    staged.mkdir() if path.is_dir() else staged.touch()
+    _mount(str(path), str(staged), MS_BIND | MS_REC)
+    return staged
+
+
+@cache
+def _stage() -> Path:
+    """A small in-memory folder, in a mount namespace of this process alone."""
+    if _libc().unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "root of this machine may not make a mount namespace")
+    _mount("none", "/", MS_REC | MS_PRIVATE)
+    folder = Path(tempfile.mkdtemp(prefix="gdlab-stage-"))
+    _mount("tmpfs", str(folder), 0, kind="tmpfs", options="mode=0755,size=1m")
+    atexit.register(_leave, folder)
+    return folder
+
+
+def _leave(folder: Path) -> None:
+    _libc().umount2(str(folder).encode(), MNT_DETACH)
+    folder.rmdir()
+
+
+def _mount(source: str, target: str, flags: int, kind: str | None = None, options: str | None = None) -> None:
+    encoded = [text.encode() if text is not None else None for text in (source, target, kind, options)]
+    if _libc().mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]):
+        raise OSError(ctypes.get_errno(), f"root of this machine may not mount {target}")
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
