@@ -64,12 +64,11 @@ function bowlWalk(model, el) {
   const rate = slider({ label: "learning rate", symbol: "η", min: 0.01, max: 1.2, step: 0.01,
     oninput: (lr) => set({ lr }) });
   const flip = toggle("flip the sign", (climb) => set({ climb }));
-  const root = html("div", { class: "gdl gdl-bowl", "data-lm-suppress-shortcuts": true, onkeydown: play.onkeydown },
-    html("div", { class: "gdl-columns" },
+  const root = html("div", { class: "gdl", "data-lm-suppress-shortcuts": true, onkeydown: play.onkeydown },
+    html("div", { class: "gdl-frame" },
       stage,
-      html("div", { class: "gdl-side" }, rule, table)),
-    line,
-    html("div", { class: "gdl-controls" }, play.bar, rate, flip));
+      html("div", { class: "gdl-foot" }, line, play.bar),
+      html("div", { class: "gdl-side" }, rule, rate, flip, html("div", { class: "gdl-scroll" }, table))));
 
   // ---- drawing
 
@@ -80,11 +79,11 @@ function bowlWalk(model, el) {
       lines.map((text, i) => svg("tspan", { x: px, dy: i ? 17 : 0 }, text)));
 
   function frameWindow() {
-    const height = clamp(Math.round(width * 0.68), 270, 400);
+    const height = clamp(Math.round(width * 0.7), 270, 400);
     const distance = Math.exp(shown.reach);
     const top = 1.18 * (distance * distance + 0.5);
-    const box = { left: 44, right: width - 10, top: 12, bottom: height - 40 };
-    x = scale([bowl.minimum - 1.4 * distance, bowl.minimum + 1.4 * distance], [box.left, box.right]);
+    const box = { left: 44, right: width - 10, top: 12, bottom: height - 30 };
+    x = scale([bowl.minimum - 1.75 * distance, bowl.minimum + 1.4 * distance], [box.left, box.right]);
     y = scale([-0.14 * top, top], [box.bottom, box.top]);
     picture.setAttribute("width", width);
     picture.setAttribute("height", height);
@@ -94,15 +93,15 @@ function bowlWalk(model, el) {
   }
 
   function drawGrid(box) {
-    const across = ticks(box.low, box.high, width < 430 ? 5 : 7);
+    const across = ticks(box.low, box.high, 7);
     const up = ticks(0, box.ceiling, 5);
     grid.replaceChildren(
       ...up.map((loss) => stroke(box.left, y(loss), box.right, y(loss))),
       ...up.map((loss) => words(box.left - 7, y(loss) + 4, "", "end", fmt(loss))),
       ...across.map((theta) => stroke(x(theta), box.bottom, x(theta), box.bottom + 5, "gdl-axis")),
-      ...across.map((theta) => words(x(theta), box.bottom + 19, "", "middle", fmt(theta))),
+      ...across.map((theta) => words(x(theta), box.bottom + 21, "", "middle", fmt(theta))),
       stroke(box.left, box.bottom, box.right, box.bottom, "gdl-axis"),
-      words(box.right, box.height - 5, "gdl-title", "end", "θ"),
+      words(box.right, box.bottom - 8, "gdl-title", "end", "θ"),
       words(box.left + 7, box.top + 10, "gdl-title", "start", "loss L"));
     const points = [];
     for (let px = box.left; px <= box.right; px += 2) points.push(px.toFixed(1) + " " + y(bowl.loss(x.back(px))).toFixed(1));
@@ -119,14 +118,14 @@ function bowlWalk(model, el) {
     const [px, py] = [x(theta), y(loss)];
     const line = (at) => y(loss + grad * (at - theta));
     const [run, fall] = [x(theta + downhill), line(theta + downhill)];
-    const length = 110 / Math.hypot(run - px, fall - py);  // a tangent of 110 pixels on either side
+    const length = 105 / Math.hypot(run - px, fall - py);  // a tangent of 105 pixels on either side
+    const ends = [-1, 1].map((way) => theta + way * downhill * length);
     slope.append(
       svg("path", { class: "gdl-triangle", d: `M${px} ${py}H${run}V${fall}Z` }),
-      stroke(x(theta - downhill * length), line(theta - downhill * length),
-        x(theta + downhill * length), line(theta + downhill * length), "gdl-tangent"));
-    if (Math.abs(grad) > 1e-6)
-      slope.append(words(run + 7 * downhill, (py + fall) / 2 + 5, "gdl-tangent-name", downhill > 0 ? "start" : "end",
-        `slope ${fmt(grad)}`));
+      stroke(x(ends[0]), line(ends[0]), x(ends[1]), line(ends[1]), "gdl-tangent"));
+    const named = ends[line(ends[0]) > 30 ? 0 : 1];  // the upper end, unless it leaves the picture: both lie outside the bowl
+    slope.append(words(x(named) - 8 * downhill, line(named) + 5, "gdl-tangent-name", downhill > 0 ? "end" : "start",
+      `slope ${fmt(grad)}`));
     if (!Number.isFinite(next)) return;
     const tip = x(next);
     const side = Math.sign(tip - px);
@@ -136,7 +135,7 @@ function bowlWalk(model, el) {
       stroke(px, py, tip - side * head * 0.8, py, "gdl-step"),
       svg("path", { class: "gdl-head", d: `M${tip} ${py}l${-side * head} ${-head * 0.55}v${head * 1.1}z` }));
     if (!moving)
-      slope.append(words((px + tip) / 2, py - 9, "gdl-step-name", "middle", `step ${signed(next - theta)}`));
+      slope.append(words(px + 10 * side, py - 11, "gdl-step-name", side < 0 ? "end" : "start", `step ${signed(next - theta)}`));
   }
 
   function drawWalk(all, at) {
@@ -157,27 +156,35 @@ function bowlWalk(model, el) {
       svg("circle", { cx: x(bowl.minimum), cy: y(bowl.loss(bowl.minimum)), r: 6, class: "gdl-minimum" }));
     if (Number.isFinite(px + py)) walk.append(svg("circle", { cx: px, cy: py, r: 8, class: "gdl-now" }));
     drawSlope(here, next, part > 1e-9);
-    drawNames(here, whole, part > 1e-9);
+    drawNames(here, next, whole, part > 1e-9);
   }
 
-  function drawNames(here, whole, moving) {
-    const left = !(here > bowl.minimum);  // the label stands outside the bowl, the minimum's name on the other side
+  // The point's numbers stand outside the bowl; inside, above it, where the next step or the edge is in the way.
+  function drawNames(here, next, whole, moving) {
+    const left = !(here > bowl.minimum);
     names.replaceChildren(
       words(x(bowl.minimum) + (left ? 8 : -8), y(bowl.loss(bowl.minimum)) + 21, "gdl-minimum-name", left ? "start" : "end",
-        `minimum at θ = ${fmt(bowl.minimum)}`));
+        width < 430 ? "minimum" : `minimum at θ = ${fmt(bowl.minimum)}`));
     if (moving || !Number.isFinite(here)) return;
-    const px = x(here) + (left ? -15 : 15);
-    const anchor = left ? "end" : "start";
-    names.append(words(px, y(bowl.loss(here)) + 8, "gdl-here", anchor, `θ${sub(whole)} = ${fmt(here)}`, `L = ${fmt(bowl.loss(here))}`));
+    const lines = [`θ${sub(whole)} = ${fmt(here)}`, `L = ${fmt(bowl.loss(here))}`];
+    const room = left ? x(here) - 44 : width - x(here);
+    const narrow = room < 15 + 7.6 * Math.max(...lines.map((text) => text.length));
+    const outward = (next - here) * (here - bowl.minimum) > 0;
+    const inside = outward || narrow;
+    const toLeft = left !== inside;
+    if (inside && !outward) lines.splice(0, 2, lines.join(", "));  // one line, above the step's own
+    names.append(words(x(here) + (toLeft ? -15 : 15), y(bowl.loss(here)) + (outward ? -24 : inside ? -29 : 12), "gdl-here",
+      toLeft ? "end" : "start", ...lines));
   }
 
   function paint() {
     if (!width) return;
-    drawGrid(frameWindow());
+    const box = frameWindow();
+    drawGrid(box);
     const all = path();
     drawWalk(all, clamp(shown.frame, 0, all.length - 1));
     const start = all[0];
-    grip.place(x(start), y(bowl.loss(start)));
+    grip.place(clamp(x(start), box.left, box.right), Math.max(y(bowl.loss(start)), 0), box.bottom);
   }
 
   // ---- numbers
@@ -193,8 +200,8 @@ function bowlWalk(model, el) {
     root.classList.toggle("gdl-climbs", get("climb"));
     rule.replaceChildren(...(own()
       ? ["your own step"]
-      : ["θ ← θ ", html("b", { class: "gdl-sign" }, sign), " ", html("span", { class: "gdl-eta" }, "η"), " · ",
-        html("span", { class: "gdl-grad" }, "slope")]));
+      : ["θ ← θ ", html("b", { class: "gdl-sign" }, sign), " ",
+        html("span", { class: "gdl-move" }, html("i", {}, "η"), " · ", html("span", { class: "gdl-grad" }, "slope"))]));
     if (body.children.length !== all.length)
       body.replaceChildren(...all.map((_, i) =>
         html("tr", { onclick: () => (play.pause(), set({ frame: i })) },
@@ -208,10 +215,12 @@ function bowlWalk(model, el) {
       [theta, bowl.grad(theta), bowl.loss(theta)].forEach((value, j) => (row.children[j + 1].textContent = fmt(value)));
     });
     const grad = bowl.grad(here);
-    const say = [html("b", {}, `Step ${at} of ${last()}.`), ` θ = ${fmt(here)}, slope = ${fmt(grad)}, L = ${fmt(bowl.loss(here))}. `];
+    const together = (text) => html("span", { class: "gdl-whole" }, text);
+    const say = [html("b", {}, `Step ${at} of ${last()}.`), " ", together(`θ = ${fmt(here)},`), " ",
+      together(`slope = ${fmt(grad)},`), " ", together(`L = ${fmt(bowl.loss(here))}.`), " "];
     if (!Number.isFinite(here)) say.push("The walk has left the numbers.");
     else if (at < last())
-      say.push(html("span", { class: "gdl-sum" }, own()
+      say.push(together(own()
         ? `Next: θ${sub(at + 1)} = ${fmt(all[at + 1])}`
         : `Next: θ${sub(at + 1)} = ${fmt(here)} ${sign} ${lr} × ${inBrackets(grad)} = ${fmt(all[at + 1])}`));
     else say.push(bowl.loss(here) > bowl.loss(all[0])

@@ -132,7 +132,7 @@ function slider({ label, symbol, min, max, step, oninput }) {
   const value = html("output", { class: "gdl-value" });
   const input = html("input", { type: "range", min, max, step, "aria-label": label,
     oninput: () => oninput(Number(input.value)) });
-  const node = html("label", { class: "gdl-slider" }, html("span", {}, html("i", {}, symbol), " " + label), input, value);
+  const node = html("label", { class: "gdl-slider" }, html("span", {}, label + " ", html("i", {}, symbol)), input, value);
   node.set = (x) => {
     input.max = Math.max(max, x);
     input.min = Math.min(min, x);
@@ -201,7 +201,7 @@ function player({ frame, last, go }) {
   return { bar, refresh, pause, playing, onkeydown };
 }
 
-// ---- a handle on the curve that pointer, finger and keyboard can move along the horizontal axis
+// ---- a handle that pointer, finger and keyboard move along the horizontal axis: a thumb on the axis, and the point above it
 
 function handle({ label, min, max, step, value, text, pixel, onmove, onhold }) {
   const node = svg("g", { class: "gdl-handle", role: "slider", tabindex: "0", "aria-label": label,
@@ -222,11 +222,18 @@ function handle({ label, min, max, step, value, text, pixel, onmove, onhold }) {
       event.stopPropagation();
       move(target);
     },
-  }, svg("circle", { r: 22, class: "gdl-reach" }), svg("circle", { r: 13, class: "gdl-focus" }),
-    svg("path", { class: "gdl-grip", d: "M-13 0l-5-4.500v9zM13 0l5-4.500v9z" }));
+  });
+  const reach = svg("circle", { r: 22, class: "gdl-reach" });
+  const thumb = svg("g", {}, svg("rect", { x: -22, y: -22, width: 44, height: 44, class: "gdl-reach" }),
+    svg("rect", { x: -16, y: -9, width: 32, height: 18, rx: 9, class: "gdl-thumb" }),
+    svg("path", { class: "gdl-grip", d: "M-11 0l5-4v8zM11 0l-5-4v8z" }),
+    svg("text", { "text-anchor": "middle", y: -14 }, label));
+  node.append(svg("line", { class: "gdl-plumb" }), reach, thumb);
   const move = (x) => onmove(clamp(Number((Math.round(x / step) * step).toFixed(6)), min, max));
-  node.place = (x, y) => {
-    node.setAttribute("transform", `translate(${x.toFixed(2)} ${y.toFixed(2)})`);
+  node.place = (x, y, floor) => {
+    build(node.firstChild, { x1: x, x2: x, y1: y, y2: floor }, []);
+    reach.setAttribute("transform", `translate(${x} ${y})`);
+    thumb.setAttribute("transform", `translate(${x} ${floor})`);
     node.setAttribute("aria-valuenow", value());
     node.setAttribute("aria-valuetext", text());
   };

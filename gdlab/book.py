@@ -1,0 +1,207 @@
+"""Build the book and serve it.
+
+`build_book` runs Jupyter Book strictly: a failing cell, a warning or a dangling reference fails the
+build. Jupyter Book keeps what the notebooks' cells gave last time, but looks only at the notebooks; the
+figures and formulas that the cells import live in `gdlab/`. So the build forgets those results when
+`gdlab/` has changed. Pages are always written anew, because Sphinx warns only about the pages it reads.
+If nothing at all has changed since the last good build, there is nothing to do.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+CODE_SUFFIXES = {".py", ".js", ".css"}
+NOT_INPUT = {"__pycache__", ".ipynb_checkpoints", "_build"}
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+TAIL = 25  # lines of the log that an error shows
+
+
+class BookError(Exception):
+    """The book could not be built or served; the message says why and what to do."""
+
+
+# Building
+
+
+def build_book(root: Path, quiet: bool = True) -> Path:
+    """Build the book under `root` if anything it is made from has changed since the last good build.
+
+    Args:
+        root: the folder that holds _config.yml and book/.
+        quiet: keep Jupyter Book's own words in the log; otherwise show them too.
+
+    Returns:
+        The built book's index.html.
+
+    Raises:
+        BookError: if a cell fails, if anything warns, or if Jupyter Book cannot be run.
+    """
+    root = Path(root).resolve()
+    build = root / "_build"
+    index = build / "html" / "index.html"
+    stamp = build / "book.stamp"
+    code = _hash(_code_files(root))
+    now = f"{code} {_hash(_inputs(root))}"
+    before = stamp.read_text(encoding="utf-8") if stamp.is_file() else ""
+    if index.is_file() and before == now:
+        return index
+
+    # A failed build leaves only the first half of the stamp: results that are good may be stale, pages not.
+    stale = ("html", ".doctrees") if before.startswith(code) else ("html", ".doctrees", ".jupyter_cache")
+    for folder in stale:
+        shutil.rmtree(build / folder, ignore_errors=True)
+    build.mkdir(exist_ok=True)
+    stamp.write_text(code, encoding="utf-8")
+    _run_jupyter_book(root, build / "book.log", quiet)
+    if not index.is_file():
+        raise BookError(f"Jupyter Book ended well but left no {index}: book/_toc.yml has to name 'index' as its root.")
+    stamp.write_text(now, encoding="utf-8")
+    return index
+
+
+def _run_jupyter_book(root: Path, log: Path, quiet: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="gdlab-book-") as scratch:
+        command = [sys.executable, "-P", "-c", JUPYTER_BOOK, "build", "-W", "-n", "--keep-going", "book"]
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env=_environment(Path(scratch)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    text = _plain(done.stdout)
+    log.write_text(text, encoding="utf-8")
+    if not quiet:
+        print(text, end="")
+    if done.returncode:
+        raise BookError(f"{_reason(text)}\nThe whole log is in {log}; it ends with:\n\n{_tail(text)}")
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """The environment Jupyter Book runs in: this interpreter's own kernel, and no reader's settings.
+
+    Jupyter looks for a kernel named python3 in the reader's home before it looks beside the interpreter,
+    and anyone may have one there that belongs to another environment. So every folder of the reader's
+    that Jupyter, IPython or Matplotlib would look into or write to is an empty one of ours.
+    """
+    bin_folder = str(Path(sys.executable).parent)
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "PYTHON"))},
+        "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)]),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_PLATFORM_DIRS": "1",
+        "JUPYTER_CONFIG_DIR": str(scratch / "config"),
+        "JUPYTER_DATA_DIR": str(scratch / "data"),
+        "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        "IPYTHONDIR": str(scratch / "ipython"),
+        "MPLCONFIGDIR": str(scratch / "matplotlib"),
+        "XDG_CACHE_HOME": str(scratch / "cache"),
+        "PYTHONUTF8": "1",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def _plain(text: str) -> str:
+    """Without the terminal's colours, and with one line where a progress line was overwritten."""
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _reason(log: str) -> str:
+    """What went wrong, in one sentence, as far as the log says."""
+    if failed := re.search(r"^(.*ExecutionError.*|.*CellExecutionError.*|.*Executing notebook failed.*)$", log, re.M):
+        where = re.search(r"(\S+\.(?:ipynb|md))", failed[1])
+        return f"The book was not built: a cell of {where[1] if where else 'a notebook'} failed."
+    if warning := re.search(r"^.*\b(?:WARNING|ERROR): .*$", log, re.M):
+        return f"The book was not built, because building it warned: {warning[0].strip()}"
+    return "The book was not built: Jupyter Book stopped with an error."
+
+
+def _tail(log: str) -> str:
+    return "\n".join([line for line in log.splitlines() if line.strip()][-TAIL:])
+
+
+# What the book is made from
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and NOT_INPUT.isdisjoint(path.relative_to(folder).parts):
+            yield path
+
+
+def _code_files(root: Path) -> list[Path]:
+    """What the notebooks' cells run besides their own text."""
+    package = [path for path in _files(Path(__file__).parent) if path.suffix in CODE_SUFFIXES]
+    return package + _present(root / "requirements.lock")
+
+
+def _inputs(root: Path) -> list[Path]:
+    return [*_code_files(root), *_present(root / "_config.yml"), *_files(root / "book")]
+
+
+def _present(*paths: Path) -> list[Path]:
+    return [path for path in paths if path.is_file()]
+
+
+def _hash(paths: list[Path]) -> str:
+    """A hash of names and contents, so that moving, renaming or touching a file is told apart."""
+    total = hashlib.sha256(sys.version.encode())
+    for path in paths:
+        total.update(str(path).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+# Serving
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format, *args):  # a reader has no use for a line per request
+        pass
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "no-cache")  # a rebuilt page must show at the next look
+        super().end_headers()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):  # a closed browser tab is no error
+        pass
+
+
+def open_server(folder: Path, port: int) -> ThreadingHTTPServer:
+    """A server for a built book on 127.0.0.1, not yet running; port 0 takes any free one.
+
+    Raises:
+        BookError: if there is no book, or the port is not to be had.
+    """
+    if not (Path(folder) / "index.html").is_file():
+        raise BookError(f"There is no built book in {folder}: build it first with make course.")
+    try:
+        return _Server(("127.0.0.1", port), partial(_QuietHandler, directory=str(folder)))
+    except (OSError, OverflowError) as error:
+        why = "is taken by another program" if getattr(error, "errno", None) == 98 else f"cannot be used ({error})"
+        raise BookError(f"Port {port} {why}: choose another one with --port, for example --port {port + 1}.") from error
+
+
+def serve_book(folder: Path, port: int) -> None:
+    """Serve a built book on 127.0.0.1 until Ctrl-C."""
+    with open_server(folder, port) as server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
