@@ -106,7 +106,7 @@ STYLE = """
 """
 
 
-def as_html(verdict: Verdict) -> str:
+def as_html(verdict: Verdict, *, with_style: bool = True) -> str:
     """A verdict as a card; everything that came from the learner is escaped."""
     tone = {"right": "right", "partly": "partly"}.get(verdict.outcome, "wrong")
     sign = "✓" if verdict.right else "✗"
@@ -116,7 +116,8 @@ def as_html(verdict: Verdict) -> str:
     body += [_case_table(verdict.case)] if verdict.case else []
     body += [_parts_table(verdict.parts)] if verdict.outcome == "partly" else []
     body.append(verdict.picture)
-    return f'<style>{STYLE}</style><div class="gdlab-verdict {tone}" role="status">{"".join(body)}</div>'
+    style = f"<style>{STYLE}</style>" if with_style else ""
+    return f'{style}<div class="gdlab-verdict {tone}" role="status">{"".join(body)}</div>'
 
 
 def _code(text: str) -> str:

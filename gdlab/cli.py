@@ -1,0 +1,228 @@
+"""The command line: `gdlab course`, `book`, `lab`, `release`, `grade`. Each has --help with examples."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gdlab.assignments import ASSIGNMENTS
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+out = Console()
+complaints = Console(stderr=True)
+
+SAMPLE_CLASS = Path("tests", "sample_class", "submitted")
+MARKS = {"right": "[green]✓[/]", "partly": "[yellow]~[/]"}
+
+
+@app.callback()
+def gdlab() -> None:
+    """Gradient Descent Lab: the book, the exercises, and the grader that names the mistake."""
+
+
+@app.command()
+def course(port: Annotated[int, typer.Option(help="Where to serve the book.")] = 8000) -> None:
+    """Build the book, grade the sample class, show where everything is.
+
+    On a terminal it then serves the book until you press Ctrl-C.
+
+    [bold]Example:[/]  gdlab course --port 8080
+    """
+    root = course_root()
+    index = _build(root)
+    results = root / "_build" / "sample_class"
+    graded = _grade_or_say_why_not(root / SAMPLE_CLASS, results, root)
+    _show_places(index, root, results if graded else None)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        _serve(index, port)
+
+
+@app.command()
+def book(
+    serve: Annotated[bool, typer.Option("--serve", help="Serve it at localhost until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(help="Where to serve it.")] = 8000,
+) -> None:
+    """Build the book; nothing to do takes about a second.
+
+    [bold]Examples:[/]  gdlab book    ·    gdlab book --serve --port 8080
+    """
+    index = _build(course_root())
+    out.print(f"The book is at {escape(str(index))}", soft_wrap=True)
+    if serve:
+        _serve(index, port)
+
+
+@app.command()
+def lab() -> None:
+    """Copy the exercises to my-work/ (never over what you wrote) and open them in JupyterLab.
+
+    [bold]Example:[/]  gdlab lab
+    """
+    root = course_root()
+    work = root / "my-work"
+    for notebook in sorted((root / "exercises").glob("*/*.ipynb")):
+        mine = work / notebook.relative_to(root / "exercises")
+        if not mine.exists():
+            mine.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(notebook, mine)
+    out.print(f"Your notebooks are in {escape(str(work))}", soft_wrap=True)
+    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={work}", "--LabApp.news_url=None"]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command()
+def release(assignment: Annotated[str, typer.Argument(help="Which one; all where none is named.")] = "") -> None:
+    """Make exercises/ from solutions/: the same notebooks with the solutions blanked (by nbgrader).
+
+    [bold]Examples:[/]  gdlab release    ·    gdlab release update_rule
+    """
+    from gdlab.grading.course import CannotRelease
+    from gdlab.grading.course import release as release_one
+
+    root = course_root()
+    if assignment and assignment not in ASSIGNMENTS:
+        _fail(f"There is no assignment {assignment!r}; there is {', '.join(ASSIGNMENTS)}.")
+    for name in [assignment] if assignment else ASSIGNMENTS:
+        try:
+            out.print(f"Released {escape(str(release_one(name, root / 'solutions', root / 'exercises')))}", soft_wrap=True)
+        except CannotRelease as error:
+            _fail(str(error))
+
+
+@app.command()
+def grade(
+    submitted: Annotated[Path, typer.Argument(help="nbgrader's folder: <student>/<assignment>/<notebook>.ipynb", show_default=False)],
+    results: Annotated[Path | None, typer.Option("--out", help="Where gradebook, graded notebooks and feedback go; beside the folder by default.")] = None,
+    function_seconds: Annotated[float, typer.Option(help="Time for all calls of one graded function.", min=0.1)] = 5.0,
+    cells_seconds: Annotated[float, typer.Option(help="Time for a notebook's cells.", min=0.1)] = 20.0,
+    memory_mb: Annotated[int, typer.Option(help="Memory of each process.", min=256)] = 3072,
+) -> None:
+    """Grade a class: each submission in a box of its own, judged from outside.
+
+    Scores go into nbgrader's gradebook, and each learner gets a page of feedback.
+
+    [bold]Examples:[/]  gdlab grade submitted    ·    gdlab grade submitted --out results --function-seconds 10
+    """
+    from gdlab.grading.box import Limits, NoSandbox
+    from gdlab.grading.submission import NoSubmissions
+
+    limits = Limits(cells_seconds=cells_seconds, function_seconds=function_seconds, memory_bytes=memory_mb << 20)
+    results = (results or submitted.resolve().parent).resolve()
+    try:
+        _grade(submitted.resolve(), results, course_root(), limits)
+    except (NoSandbox, NoSubmissions) as error:
+        _fail(str(error))
+    out.print(f"\nGradebook  {escape(str(results / 'gradebook.db'))}\nFeedback   {escape(str(results / 'feedback'))}", soft_wrap=True)
+
+
+def course_root() -> Path:
+    """The folder of the course: the nearest above this one that has book/ and _config.yml, else where gdlab lies."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[1]):
+        if (folder / "_config.yml").is_file() and (folder / "book").is_dir():
+            return folder
+    _fail("This is not the folder of a course: go to the one that holds book/ and _config.yml.")
+
+
+def main() -> None:
+    """The entry point: Ctrl-C ends quietly."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        complaints.print("Stopped.")
+        sys.exit(130)
+
+
+def _fail(sentence: str) -> None:
+    complaints.print(escape(sentence), style="red", soft_wrap=True, highlight=False)
+    raise typer.Exit(1)
+
+
+def _build(root: Path) -> Path:
+    from gdlab.book import BookError, build_book
+
+    try:
+        with out.status("Building the book (about half a minute the first time) ..."):
+            return build_book(root)
+    except BookError as error:
+        _fail(str(error))
+
+
+def _serve(index: Path, port: int) -> None:
+    from gdlab.book import BookError, serve_book
+
+    try:
+        serve_book(index.parent, port)
+    except BookError as error:
+        _fail(str(error))
+
+
+def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
+    """Grade; where this machine can make no sandbox, say so in one sentence instead."""
+    from gdlab.grading.box import Limits, NoSandbox
+
+    try:
+        _grade(submitted, results, root, Limits())
+    except NoSandbox as why:
+        complaints.print(f"The sample class was not graded: {escape(str(why))}", style="yellow", soft_wrap=True, highlight=False)
+        return False
+    return True
+
+
+def _grade(submitted: Path, results: Path, root: Path, limits) -> None:
+    from gdlab.grading.bubblewrap import bubblewrap_version
+    from gdlab.grading.class_run import ClassRun
+    from gdlab.grading.cold import ColdBox
+
+    run = ClassRun(submitted, results, root / "solutions", lambda: ColdBox(limits))
+    submissions = run.find()
+    with ColdBox(limits):  # a machine without a sandbox is found out before anything is written
+        out.print(f"Grading {len(submissions)} submissions, each in a box of {escape(bubblewrap_version())}", soft_wrap=True, highlight=False)
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    graded = []
+    with Progress(*columns, console=out, transient=True) as progress:
+        task = progress.add_task("Grading", total=len(submissions))
+        for one in run.grade(submissions):
+            graded.append(one)
+            progress.update(task, advance=1, description=one.submission.student[:24])
+    out.print(_summary(graded))
+    for problem in run.problems:
+        complaints.print(escape(problem), style="yellow", soft_wrap=True, highlight=False)
+
+
+def _summary(graded) -> Table:
+    table = Table(title="What the judge says", title_justify="left", caption_justify="left")
+    for heading in ("Student", "Assignment"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("Points", justify="right")
+    table.add_column("Exercises", no_wrap=True)
+    table.add_column("The first thing that is wrong", overflow="fold", ratio=1)
+    for one in graded:
+        exercises = "\n".join(f"{MARKS.get(v.outcome, '[red]✗[/]')} {name} {v.points:g}/{v.max_points:g}" for name, v in one.verdicts.items())
+        table.add_row(escape(one.submission.student), one.submission.assignment, f"{one.points:g} of {one.max_points:g}", exercises, escape(_first_wrong(one)))
+    return table
+
+
+def _first_wrong(one) -> str:
+    wrong = next((verdict for verdict in one.verdicts.values() if not verdict.right), None)
+    if one.note or wrong is None:
+        return one.note
+    return f"{wrong.exercise}: {', '.join(wrong.mistakes) or wrong.sentences[0]}"
+
+
+def _show_places(index: Path, root: Path, results: Path | None) -> None:
+    places = {"The book": index, "Your exercises": "make lab", "The instructor's": root / "solutions"}
+    if results:
+        places |= {"Gradebook": results / "gradebook.db", "Feedback": results / "feedback"}
+    grid = Table.grid(padding=(0, 2))
+    for what, where in places.items():
+        grid.add_row(what, escape(str(where)))
+    out.print()
+    out.print(grid, soft_wrap=True)

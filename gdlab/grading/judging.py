@@ -1,0 +1,99 @@
+"""Judging one notebook: its cells run in a box, its functions are asked from outside."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+from gdlab.grading.box import Box, BoxFailed, OutOfTime
+from gdlab.grading.inside.wire import Output
+from gdlab.judge.answer import Failed
+from gdlab.judge.exercise import Exercise
+from gdlab.judge.judge import judge, without_answer
+from gdlab.judge.verdict import Verdict
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of one notebook: the outputs of its code cells, and a verdict for each exercise."""
+
+    outputs: Sequence[Sequence[Output]]
+    verdicts: Mapping[str, Verdict]
+
+
+def judge_cells(cells: Sequence[str], exercises: Mapping[str, Exercise], make_box: Callable[[], Box], seed: int) -> Judged:
+    """Run a notebook's code cells in a fresh box, then judge each exercise by asking its function.
+
+    Args:
+        cells: the sources of the code cells, in order.
+        exercises: what to judge, by function name.
+        make_box: gives a new box.
+        seed: what the cases are drawn from; learners must not know it.
+    """
+    with make_box() as box:
+        try:
+            outputs = box.run_cells(cells)
+        except BoxFailed as failure:
+            kind = "slow" if isinstance(failure, OutOfTime) else "ended"
+            lost = Failed(kind, f"{failure} So none of its functions could be asked.")
+            return Judged([()] * len(cells), {name: without_answer(e, lost, seed) for name, e in exercises.items()})
+        return Judged(outputs, {name: _judge_one(box, exercise, seed) for name, exercise in exercises.items()})
+
+
+def _judge_one(box: Box, exercise: Exercise, seed: int) -> Verdict:
+    try:
+        with box.function(exercise.name) as answer:
+            return judge(exercise, answer, seed)
+    except BoxFailed as failure:  # a box made anew, whose cells did not run as they had before
+        return without_answer(exercise, Failed("ended", str(failure)), seed)
+
+
+def check_id(exercise: str) -> str:
+    """nbgrader's id of the cell that checks an exercise."""
+    return f"check_{exercise}"
+
+
+def write_outputs(notebook: NotebookNode, judged: Judged) -> None:
+    """Put outputs and verdicts into the notebook's code cells, in nbgrader's terms.
+
+    A check cell ends in an `execute_result` whose plain text is a number between nothing and the
+    cell's points: that, and only that, is what nbgrader records.
+    """
+    by_cell = {check_id(name): verdict for name, verdict in judged.verdicts.items()}
+    code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, (cell, outputs) in enumerate(zip(code_cells, judged.outputs, strict=True), start=1):
+        verdict = by_cell.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
+        cell.execution_count = count
+        cell.outputs = [_verdict_output(verdict, count)] if verdict else [_notebook_output(output) for output in outputs]
+
+
+def verdicts_in(notebook: NotebookNode) -> dict[str, Verdict]:
+    """The verdicts that `write_outputs` put into a notebook, by exercise."""
+    stored = (output.metadata["gdlab"] for cell in notebook.cells for output in cell.get("outputs", []) if "gdlab" in output.get("metadata", {}))
+    verdicts = (msgspec.convert(data, Verdict) for data in stored)
+    return {verdict.exercise: verdict for verdict in verdicts}
+
+
+def _verdict_output(verdict: Verdict, count: int) -> NotebookNode:
+    stored = json.loads(msgspec.json.encode(verdict))
+    return new_output("execute_result", data=verdict._repr_mimebundle_(), metadata={"gdlab": stored}, execution_count=count)
+
+
+def _notebook_output(output: Output) -> NotebookNode:
+    """An output of the learner's, as text or picture: nothing that a browser would run."""
+    if output.kind in ("stdout", "stderr"):
+        return new_output("stream", name=output.kind, text=output.text)
+    if output.kind == "error":
+        last = output.text.strip().rpartition("\n")[2]
+        name, _, said = last.partition(": ")
+        return new_output("error", ename=name[:100], evalue=said[:1000], traceback=output.text.splitlines())
+    data = {"text/plain": output.text}
+    if output.png.startswith(PNG):
+        data["image/png"] = base64.b64encode(output.png).decode()
+    return new_output("display_data", data=data)

@@ -1,0 +1,126 @@
+"""From a folder of files to notebooks that can be graded, whatever the files hold.
+
+nbgrader collects `submitted/<student>/<assignment>/<notebook>.ipynb`. Nothing in such a file is
+taken on trust: a sound notebook is built anew from the sources of its cells and from what the
+released notebook says of each (points, locks, order of ids), so that edited points, copied or
+deleted checks and broken metadata cannot reach nbgrader, let alone stop a class. What cannot be read
+at all is graded as the empty notebook, and the reason is kept.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from gdlab.assignments import ASSIGNMENTS
+
+MOST_BYTES = 50 << 20
+MOST_CELLS = 2_000
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One student's folder for one assignment."""
+
+    student: str
+    assignment: str
+    folder: Path
+
+
+class NoSubmissions(Exception):
+    """The folder does not hold a class; the message says what was expected."""
+
+
+class Unreadable(Exception):
+    """A submission that holds no notebook to grade; the message is a sentence to the learner."""
+
+
+def find_submissions(submitted: Path) -> tuple[list[Submission], list[str]]:
+    """All submissions below a folder, and a sentence on each folder that is none.
+
+    Raises:
+        NoSubmissions: if there is not a single one.
+    """
+    if not submitted.is_dir():
+        raise NoSubmissions(f"There is no folder {submitted}; gdlab grade wants nbgrader's submitted folder.")
+    found, ignored = [], []
+    for student in sorted(entry for entry in submitted.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        for folder in sorted(entry for entry in student.iterdir() if entry.is_dir()):
+            if folder.name in ASSIGNMENTS:
+                found.append(Submission(student.name, folder.name, folder))
+            else:
+                ignored.append(f"{student.name}/{folder.name} is not an assignment of this course; it was left out.")
+    if not found:
+        raise NoSubmissions(
+            f"{submitted} holds no submissions: expected <student>/<assignment>/<notebook>.ipynb, "
+            f"with an assignment among {', '.join(ASSIGNMENTS)}."
+        )
+    return found, ignored
+
+
+def sound_notebook(submission: Submission, released: NotebookNode, name: str) -> tuple[NotebookNode, str]:
+    """The submission as a notebook that nbgrader accepts, and what was wrong with the file ("" if nothing)."""
+    try:
+        path, note = _notebook_file(submission.folder, name)
+        return _rebuilt(_read(path), released), note
+    except Unreadable as reason:
+        return _rebuilt([], released), str(reason)
+
+
+def _notebook_file(folder: Path, name: str) -> tuple[Path, str]:
+    expected = folder / f"{name}.ipynb"
+    if expected.is_symlink() or folder.is_symlink():
+        raise Unreadable("The submission is a link to another place, which is not followed. Hand in the notebook itself.")
+    if expected.is_file():
+        return expected, ""
+    others = [path for path in sorted(folder.glob("*.ipynb")) if path.is_file() and not path.is_symlink()]
+    if len(others) == 1:
+        return others[0], f"The notebook should be called {name}.ipynb; {others[0].name} was graded."
+    raise Unreadable(f"There is no notebook {name}.ipynb in the submission.")
+
+
+def _read(path: Path) -> list[tuple[str, str, str]]:
+    """The cells as (type, source, nbgrader's id)."""
+    if path.stat().st_size > MOST_BYTES:
+        raise Unreadable(f"The notebook has {path.stat().st_size >> 20} MB; {MOST_BYTES >> 20} MB is the most. Clear its outputs and hand it in again.")
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace").replace("\x00", "")
+        raw = nbformat.reads(text, as_version=4)
+        cells = list(_cells(raw))
+    except Exception as error:  # nbformat fails in as many ways as there are broken files
+        raise Unreadable(f"The file is not a readable notebook ({type(error).__name__}). Open it in Jupyter, save it, and hand it in again.") from error
+    if len(cells) > MOST_CELLS:
+        raise Unreadable(f"The notebook has {len(cells):,} cells; {MOST_CELLS:,} is the most.")
+    return cells
+
+
+def _cells(notebook: NotebookNode) -> Iterator[tuple[str, str, str]]:
+    for cell in notebook["cells"]:
+        source = cell.get("source", "")
+        text = source if isinstance(source, str) else "".join(map(str, source))
+        mark = cell.get("metadata", {}).get("nbgrader", {})
+        yield str(cell.get("cell_type")), text, str(mark.get("grade_id", "")) if isinstance(mark, dict) else ""
+
+
+def _rebuilt(cells: list[tuple[str, str, str]], released: NotebookNode) -> NotebookNode:
+    """The learner's sources under the released notebook's metadata; checks always as released."""
+    official = {cell.metadata.nbgrader.grade_id: cell for cell in released.cells if "nbgrader" in cell.metadata}
+    built, placed = [], set()
+    for kind, source, grade_id in cells:
+        original = official.get(grade_id) if grade_id not in placed else None
+        if original is None:
+            built.append(new_code_cell(source) if kind == "code" else new_markdown_cell(source))
+            continue
+        placed.add(grade_id)
+        locked = original.metadata.nbgrader.get("locked", False)
+        built.append(_like(original, original.source if locked else source))
+    built += [_like(cell, cell.source) for grade_id, cell in official.items() if grade_id not in placed]
+    return new_notebook(cells=built, metadata=released.metadata)
+
+
+def _like(original: NotebookNode, source: str) -> NotebookNode:
+    make = new_code_cell if original.cell_type == "code" else new_markdown_cell
+    return make(source, metadata=original.metadata, id=original.id)
