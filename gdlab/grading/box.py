@@ -18,11 +18,16 @@ class NoSandbox(Exception):
 
 
 class BoxFailed(Exception):
-    """The box broke: the learner's code ended it, or the machine did. The message says how."""
+    """A cell broke the box: it did not end in time, or it ended its process.
 
+    Attributes:
+        cell: which one, counting code cells from 0.
+        kind: "slow" or "ended", as in `gdlab.judge.answer.Failed`.
+    """
 
-class OutOfTime(BoxFailed):
-    """The cells took longer than the limit."""
+    def __init__(self, sentence: str, cell: int, kind: str):
+        super().__init__(sentence)
+        self.cell, self.kind = cell, kind
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Limits:
     """What one submission may use.
 
     Attributes:
-        cells_seconds: for all cells together.
+        cell_seconds: for one cell, which is then interrupted; the cells after it still run.
+        cells_seconds: for all cells together, after which the box is torn down.
         function_seconds: for all calls of one graded function together.
         memory_bytes: address space of each process.
         processes: processes and threads at once.
@@ -39,6 +45,7 @@ class Limits:
         output_bytes: of each stream of a cell.
     """
 
+    cell_seconds: float = 5.0
     cells_seconds: float = 20.0
     function_seconds: float = 5.0
     memory_bytes: int = 3 << 30

@@ -12,14 +12,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from gdlab.grading import bubblewrap
-from gdlab.grading.box import BoxFailed, Limits, NoSandbox, OutOfTime
+from gdlab.grading.box import BoxFailed, Limits, NoSandbox
 from gdlab.grading.inside import wire
 from gdlab.judge.answer import Failed, Oracle, Reply
 from gdlab.judge.plain import NotPlain, plain
 
 SLOW = "Your function was still running after {:g} seconds. Does a loop in it ever end?"
 ENDED = "Your function ended the program it runs in."
-GARBAGE = "Your function's process sent something that is not an answer."
+SLOW_CELL = "Your notebook was still running after {:g} seconds, in this cell. Does a loop in it ever end?"
+ENDED_IN_CELL = "This cell ended the program that runs your notebook."
+GARBAGE = "Your notebook's process sent something that is not an answer."
 
 
 class ColdBox:
@@ -47,6 +49,8 @@ class ColdBox:
 
     def run_cells(self, cells: Sequence[str]) -> list[tuple[wire.Output, ...]]:
         self._cells = tuple(cells)
+        if self._walls is None:
+            self._open()
         return self._run_cells()
 
     @contextmanager
@@ -97,6 +101,7 @@ class ColdBox:
         limits, deadline = self._limits, time.monotonic() + self._limits.cells_seconds
         start = wire.Start(
             cells=self._cells,
+            cell_seconds=limits.cell_seconds,
             memory_bytes=limits.memory_bytes,
             cpu_seconds=int(limits.cells_seconds + 10 * limits.function_seconds),
             file_bytes=limits.file_bytes,
@@ -109,15 +114,16 @@ class ColdBox:
             while isinstance(frame := self._channel.receive(deadline), wire.CellRan) and len(ran) < len(self._cells):
                 ran.append(frame.outputs)
         except wire.TimeUp:
-            self._close()
-            raise OutOfTime(f"The notebook was still running after {limits.cells_seconds:g} seconds (in code cell {len(ran) + 1}).") from None
+            raise self._broken(SLOW_CELL.format(limits.cells_seconds), len(ran), "slow") from None
         except wire.Broken:
-            self._close()
-            raise BoxFailed(f"The notebook ended the program it runs in (in code cell {len(ran) + 1}).") from None
+            raise self._broken(ENDED_IN_CELL, len(ran), "ended") from None
         if not isinstance(frame, wire.Ready) or len(ran) != len(self._cells):
-            self._close()
-            raise BoxFailed("The notebook's process sent something that is not an answer.")
+            raise self._broken(GARBAGE, len(ran), "ended")
         return ran
+
+    def _broken(self, sentence: str, cell: int, kind: str) -> BoxFailed:
+        self._close()
+        return BoxFailed(sentence, cell, kind)
 
     def _close(self) -> None:
         if self._walls is not None:

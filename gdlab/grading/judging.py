@@ -9,7 +9,7 @@ import msgspec
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from gdlab.grading.box import Box, BoxFailed, OutOfTime
+from gdlab.grading.box import Box, BoxFailed
 from gdlab.grading.inside.wire import Output
 from gdlab.judge.answer import Failed
 from gdlab.judge.exercise import Exercise
@@ -38,12 +38,21 @@ def judge_cells(cells: Sequence[str], exercises: Mapping[str, Exercise], make_bo
     """
     with make_box() as box:
         try:
-            outputs = box.run_cells(cells)
+            outputs = _run_what_runs(box, cells)
         except BoxFailed as failure:
-            kind = "slow" if isinstance(failure, OutOfTime) else "ended"
-            lost = Failed(kind, f"{failure} So none of its functions could be asked.")
+            lost = Failed(failure.kind, f"{failure} So none of its functions could be asked.")
             return Judged([()] * len(cells), {name: without_answer(e, lost, seed) for name, e in exercises.items()})
         return Judged(outputs, {name: _judge_one(box, exercise, seed) for name, exercise in exercises.items()})
+
+
+def _run_what_runs(box: Box, cells: Sequence[str]) -> list[tuple[Output, ...]]:
+    """Run all cells, or, where one breaks the box, those before it: what they define is still judged."""
+    try:
+        return box.run_cells(cells)
+    except BoxFailed as failure:
+        before = box.run_cells(cells[: failure.cell])
+        nothing = [()] * (len(cells) - len(before) - 1)
+        return [*before, (Output("error", str(failure)),), *nothing][: len(cells)]
 
 
 def _judge_one(box: Box, exercise: Exercise, seed: int) -> Verdict:
@@ -51,7 +60,7 @@ def _judge_one(box: Box, exercise: Exercise, seed: int) -> Verdict:
         with box.function(exercise.name) as answer:
             return judge(exercise, answer, seed)
     except BoxFailed as failure:  # a box made anew, whose cells did not run as they had before
-        return without_answer(exercise, Failed("ended", str(failure)), seed)
+        return without_answer(exercise, Failed(failure.kind, str(failure)), seed)
 
 
 def check_id(exercise: str) -> str:

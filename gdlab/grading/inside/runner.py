@@ -12,6 +12,7 @@ Nothing here decides about points. Everything here can be tampered with by the c
 import io
 import os
 import resource
+import signal
 import sys
 import traceback
 
@@ -89,7 +90,7 @@ def main(read_fd: int, write_fd: int) -> None:
     set_limits(start)
     shell = make_shell()
     for source in start.cells:
-        channel.send(wire.CellRan(tuple(run_cell(shell, source, start.output_bytes))))
+        channel.send(wire.CellRan(tuple(run_cell(shell, source, start))))
     channel.send(wire.Ready())
     while True:
         answer_for(channel.receive().function, shell, channel)
@@ -131,19 +132,31 @@ def figure_png(figure) -> bytes:
     return image.getvalue()
 
 
-def run_cell(shell: Shell, source: str, most: int) -> list[wire.Output]:
-    """Run one cell as a notebook would, and collect what it shows."""
+def interrupt(signum, frame):
+    raise TimeoutError("this cell took too long and was stopped; does a loop in it ever end?")
+
+
+def run_cell(shell: Shell, source: str, start: wire.Start) -> list[wire.Output]:
+    """Run one cell as a notebook would, and collect what it shows.
+
+    A cell that takes too long is interrupted, so that the cells after it still run. That is a
+    courtesy: code that resists it meets the judge's own deadline.
+    """
+    most = start.output_bytes
     printed = {"stdout": CappedText(most), "stderr": CappedText(most)}
     shell.displayhook.collected = shown = []
     shell.display_pub.outputs = displays = []
     keep = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = printed["stdout"], printed["stderr"]
     try:
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, start.cell_seconds)
         result = shell.run_cell(source, store_history=True)
         error = result.error_before_exec or result.error_in_exec
     except BaseException as escaped:  # a hook of the learner's may raise anything at all
         error = escaped
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         sys.stdout, sys.stderr = keep
     outputs = [wire.Output(name, stream.value()) for name, stream in printed.items() if stream.value()]
     outputs += [shown_output("display", bundle, most) for bundle in displays[:MOST_OUTPUTS]]

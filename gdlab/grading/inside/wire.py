@@ -43,6 +43,7 @@ class Start(Frame, frozen=True):
     """Set these limits, then run these cells."""
 
     cells: tuple[str, ...]
+    cell_seconds: float
     memory_bytes: int
     cpu_seconds: int
     file_bytes: int
