@@ -74,7 +74,7 @@ def _run_jupyter_book(root: Path, log: Path, quiet: bool) -> None:
         done = subprocess.run(
             command,
             cwd=root,
-            env=_environment(Path(scratch)),
+            env=kernel_environment(Path(scratch)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -90,7 +90,7 @@ def _run_jupyter_book(root: Path, log: Path, quiet: bool) -> None:
         raise BookError(f"{_reason(text)}\nThe whole log is in {log}; it ends with:\n\n{_tail(text)}")
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def kernel_environment(scratch: Path) -> dict[str, str]:
     """The environment Jupyter Book runs in: this interpreter's own kernel, and no reader's settings.
 
     Jupyter looks for a kernel named python3 in the reader's home before it looks beside the interpreter,

@@ -118,7 +118,7 @@ function bowlWalk(model, el) {
     const [px, py] = [x(theta), y(loss)];
     const line = (at) => y(loss + grad * (at - theta));
     const [run, fall] = [x(theta + downhill), line(theta + downhill)];
-    const length = 105 / Math.hypot(run - px, fall - py);  // a tangent of 105 pixels on either side
+    const length = clamp(width * 0.2, 50, 105) / Math.hypot(run - px, fall - py);  // its length in pixels is always the same
     const ends = [-1, 1].map((way) => theta + way * downhill * length);
     slope.append(
       svg("path", { class: "gdl-triangle", d: `M${px} ${py}H${run}V${fall}Z` }),
@@ -163,12 +163,12 @@ function bowlWalk(model, el) {
   function drawNames(here, next, whole, moving) {
     const left = !(here > bowl.minimum);
     names.replaceChildren(
-      words(x(bowl.minimum) + (left ? 8 : -8), y(bowl.loss(bowl.minimum)) + 21, "gdl-minimum-name", left ? "start" : "end",
+      words(x(bowl.minimum) + (left ? 8 : -8), y(bowl.loss(bowl.minimum)) + 23, "gdl-minimum-name", left ? "start" : "end",
         width < 430 ? "minimum" : `minimum at θ = ${fmt(bowl.minimum)}`));
     if (moving || !Number.isFinite(here)) return;
     const lines = [`θ${sub(whole)} = ${fmt(here)}`, `L = ${fmt(bowl.loss(here))}`];
     const room = left ? x(here) - 44 : width - x(here);
-    const narrow = room < 15 + 7.6 * Math.max(...lines.map((text) => text.length));
+    const narrow = width < 430 || room < 15 + 7.6 * Math.max(...lines.map((text) => text.length));
     const outward = (next - here) * (here - bowl.minimum) > 0;
     const inside = outward || narrow;
     const toLeft = left !== inside;

@@ -1,0 +1,204 @@
+"""A real browser, the built book, and a real JupyterLab, for the tests in this folder.
+
+Nothing a test opens may ask another host for anything: every such request is blocked, and the test
+fails, naming it. A page of ours may not write an error to the console either.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from gdlab.book import build_book, kernel_environment, open_server
+
+ROOT = Path(__file__).parents[2]
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",  # Chromium's own sandbox does not start as root; only our own pages are opened
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+
+
+@pytest.fixture(scope="module")  # not session: while Playwright runs, no other test could use asyncio
+def browser():
+    """Headless Chromium."""
+    program = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if program is None:
+        pytest.fail("These tests drive a real browser and found none: install the Debian package chromium.", pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """Open pages with settings of their own: `new_page(viewport=…, color_scheme=…)`.
+
+    `own=False` is for pages that are not ours (JupyterLab), whose console is their own affair.
+    """
+    trouble = []
+    with ExitStack() as open_contexts:
+
+        def open_page(own=True, **settings):
+            context = browser.new_context(**settings)
+            open_contexts.callback(context.close)
+            context.set_default_timeout(30_000)
+
+            def guard(route):
+                url = urlsplit(route.request.url)
+                if url.scheme in ("file", "data", "blob") or url.hostname == "127.0.0.1":
+                    route.continue_()
+                else:
+                    trouble.append(f"asked another host: {route.request.url}")
+                    route.abort()
+
+            context.route("**/*", guard)
+            page = context.new_page()
+            if own:
+                page.on("console", lambda m: m.type == "error" and trouble.append(f"console: {m.text}"))
+                page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
+                page.on("requestfailed", lambda r: trouble.append(f"not found: {r.url}"))
+                page.on("response", lambda r: r.status >= 400 and trouble.append(f"{r.status}: {r.url}"))
+            return page
+
+        yield open_page
+    assert not trouble, "\n".join(trouble)
+
+
+@pytest.fixture
+def page(new_page):
+    """One page at a desk: 1440 × 1000."""
+    return new_page(viewport={"width": 1440, "height": 1000})
+
+
+@pytest.fixture(scope="session")
+def built_book():
+    """The folder of the book, built from this very checkout."""
+    return build_book(ROOT).parent
+
+
+@pytest.fixture(scope="session")
+def built_book_url(built_book):
+    """The built book, served: `built_book_url + "/index.html"`."""
+    with open_server(built_book, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def jupyterlab(tmp_path_factory):
+    """Start JupyterLab on a folder and return its URL: `jupyterlab(folder)`. It may write to the folder."""
+    with ExitStack() as running:
+
+        def start(folder):
+            scratch = tmp_path_factory.mktemp("jupyterlab")
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            log = running.enter_context(open(scratch / "log", "wb"))
+            server = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
+                    *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
+                    *(f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"),
+                ],
+                cwd=folder,
+                env=kernel_environment(scratch),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            running.callback(_stop, server)
+            url = f"http://127.0.0.1:{port}"
+            _await_answer(f"{url}/api/status", server, scratch / "log")
+            return url
+
+        yield start
+
+
+def _stop(server):
+    server.terminate()  # JupyterLab stops its kernels first
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _await_answer(url, server, log):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=10):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}", pytrace=False)
+
+
+KERNEL_READY = """() => {
+    const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+    const kernel = context?.session?.kernel;
+    return Boolean(context?.isReady && kernel?.connectionStatus === 'connected' && kernel.status === 'idle' && kernel.hasPendingInput === false);
+}"""
+
+ALL_RUN = """() => {
+    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map((node) => node.textContent);
+    return prompts.length > 0 && prompts.every((text) => /^\\[\\d+\\]:$/.test(text));
+}"""
+
+
+@pytest.fixture
+def open_notebook(new_page):
+    """Open a notebook in JupyterLab and run all its cells: `open_notebook(url, "a.ipynb")` -> page."""
+
+    def open_it(url, notebook):
+        page = new_page(own=False, viewport={"width": 1440, "height": 1000})
+        page.set_default_timeout(90_000)
+        page.goto(f"{url}/lab/tree/{notebook}?reset")
+        page.wait_for_selector(".jp-Cell")
+        page.wait_for_function(KERNEL_READY)
+        page.evaluate("jupyterapp.shell.currentWidget.sessionContext.ready")
+        page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_function(ALL_RUN)
+        return page
+
+    return open_it
+
+
+@pytest.fixture
+def serious_findings():
+    """What axe-core finds serious or critical on a page, or in one part of it."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def find(page, part=None):
+        found = Axe().run(page, context=part).response["violations"]
+        return [
+            f"{finding['id']}: {node['html'][:200]} ({node['failureSummary'][:300]})"
+            for finding in found
+            if finding["impact"] in ("serious", "critical")
+            for node in finding["nodes"]
+        ]
+
+    return find
