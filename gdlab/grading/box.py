@@ -45,7 +45,7 @@ class Limits:
         output_bytes: of each stream of a cell.
     """
 
-    cell_seconds: float = 5.0
+    cell_seconds: float = 10.0
     cells_seconds: float = 20.0
     function_seconds: float = 5.0
     memory_bytes: int = 3 << 30

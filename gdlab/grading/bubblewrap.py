@@ -96,28 +96,33 @@ def raise_walls(limits: Limits, read_fd: int, write_fd: int) -> Walls:
     Raises:
         NoSandbox: if there is no bubblewrap to start.
     """
-    info_read, info_write = os.pipe()
     filter_fd = _memory_file(deny_list())
-    user = box_user()
-    options = {} if user is None else {"user": user, "group": user, "extra_groups": []}
-    runner = [sys.executable, "-I", "-B", RUNNER, str(read_fd), str(write_fd)]
+    info_read, info_write = os.pipe()
+    passed = (read_fd, write_fd, info_write, filter_fd)
     try:
-        process = subprocess.Popen(
-            [*_walls(limits, user), "--info-fd", str(info_write), "--seccomp", str(filter_fd), "--", *runner],
-            env={},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=(read_fd, write_fd, info_write, filter_fd),
-            **options,
-        )
+        process = _start(limits, passed, ["--info-fd", str(info_write), "--seccomp", str(filter_fd)], [str(read_fd), str(write_fd)])
     except OSError as error:
-        raise NoSandbox(f"bubblewrap could not be started ({error.strerror}). {SANDBOX_HELP}") from error
+        os.close(info_read)
+        raise NoSandbox(f"bubblewrap could not be started ({error.strerror or error}). {SANDBOX_HELP}") from error
     finally:
         os.close(info_write)
         os.close(filter_fd)
     return Walls(process, info_read)
+
+
+def _start(limits: Limits, passed: tuple[int, ...], options: list[str], pipes: list[str]) -> subprocess.Popen:
+    user = box_user()
+    identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    return subprocess.Popen(
+        [*_walls(limits, user), *options, "--", sys.executable, "-I", "-B", RUNNER, *pipes],
+        env={},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=passed,
+        **identity,
+    )
 
 
 def unproven(status: str) -> list[str]:

@@ -38,6 +38,8 @@ def compare(expected, got, tolerance: float, axes: Sequence[str] = ()) -> Differ
     if not is_numeric(got):
         return _difference("Your function did not return numbers.", expected, got)
     right, yours = np.asarray(expected, dtype=float), np.asarray(got, dtype=float)
+    if right.size == yours.size == 0:
+        return None
     if right.shape != yours.shape:
         return _difference(f"The shape is {_shape(yours)}, but {_shape(right)} is expected.", expected, got)
     wrong = ~_equal(right, yours, tolerance)
@@ -48,8 +50,8 @@ def compare(expected, got, tolerance: float, axes: Sequence[str] = ()) -> Differ
 
 
 def is_numeric(value) -> bool:
-    """Whether a plain value is a number or an array of numbers."""
-    return isinstance(value, int | float | np.ndarray) and not isinstance(value, bool)
+    """Whether a plain value is a number or an array of numbers; an empty list stands for an empty array."""
+    return isinstance(value, int | float | np.ndarray) and not isinstance(value, bool) or (isinstance(value, list) and not value)
 
 
 def show(value) -> str:

@@ -1,0 +1,58 @@
+"""When answers are equal, and where they first differ."""
+
+import numpy as np
+import pytest
+
+from gdlab.judge.compare import compare
+
+PATH = np.array([[1.0, 2.0], [0.5, 1.0], [0.25, 0.5]])
+
+
+@pytest.mark.parametrize("got", [PATH.tolist(), PATH.astype(np.float32), PATH * (1 + 9e-6), PATH + 9e-6])
+def test_equal_within_the_tolerance_and_in_any_form(got):
+    assert compare(PATH, np.asarray(got), 1e-5) is None
+
+
+@pytest.mark.parametrize("factor", [1 + 3e-5, 1 - 3e-5])
+def test_not_equal_beyond_the_tolerance(factor):
+    assert compare(PATH, PATH * factor, 1e-5) is not None
+
+
+def test_the_difference_names_the_first_place():
+    wrong = PATH.copy()
+    wrong[1, 1] = 7.0
+    difference = compare(PATH, wrong, 1e-5, axes=("step", "coordinate"))
+    assert (difference.sentence, difference.expected, difference.got) == ("It first goes wrong at step 1, coordinate 1.", "1", "7")
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "says"),
+    [
+        (PATH, PATH[1:], "shape is 2 × 2, but 3 × 2 is expected"),
+        (PATH, None, "returned nothing"),
+        (PATH, "a text", "did not return numbers"),
+        (PATH, [np.zeros(2), np.zeros(3)], "did not return numbers"),
+        (2.0, np.array([2.0]), "shape is 1"),
+        (2.0, True, "did not return numbers"),
+        ("converging", "diverging", "not the value expected"),
+    ],
+)
+def test_other_differences_are_told_apart(expected, got, says):
+    assert says in compare(expected, got, 1e-5).sentence
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_odd_numbers_equal_only_themselves(odd):
+    assert compare(np.array([1.0, odd]), np.array([1.0, odd]), 1e-5) is None
+    assert compare(np.array([1.0, 2.0]), np.array([1.0, odd]), 1e-5) is not None
+    assert compare(np.array([1.0, odd]), np.array([1.0, 2.0]), 1e-5) is not None
+
+
+def test_a_right_answer_of_zeros_allows_no_error():
+    assert compare(np.zeros(2), np.zeros(2), 1e-5) is None
+    assert compare(np.zeros(2), np.array([0.0, 1e-12]), 1e-5) is not None
+
+
+def test_an_empty_list_stands_for_an_empty_array():
+    assert compare(np.zeros(0), [], 1e-5) is None
+    assert "shape is 0" in compare(PATH, [], 1e-5).sentence

@@ -1,0 +1,157 @@
+"""The judge's verdicts: points, the first thing that is wrong, and how they read."""
+
+import numpy as np
+import pytest
+
+from gdlab.assignments.update_rule import DESCEND, GRADIENT_STEP
+from gdlab.judge.answer import Local
+from gdlab.judge.judge import draw_cases, judge
+from gdlab.judge.verdict import as_html, as_text
+
+
+def verdict(exercise, function, seed=3):
+    return judge(exercise, Local(function), seed)
+
+
+def test_right_is_one_line_the_points_and_what_to_notice():
+    right = verdict(GRADIENT_STEP, lambda theta, grad, lr: theta - lr * grad)
+    assert right.right and repr(right) == "3"
+    assert as_text(right).splitlines() == ["gradient_step: Right: 3 of 3 points", GRADIENT_STEP.notice]
+
+
+def test_a_named_mistake_shows_its_sentence_and_the_failing_case():
+    wrong = verdict(GRADIENT_STEP, lambda theta, grad, lr: theta + lr * grad)
+    assert wrong.mistakes == ("adds-the-gradient",) and wrong.points == 0
+    assert "You moved uphill" in as_text(wrong)
+    assert {name for name, _ in wrong.case.inputs} == {"theta", "grad", "lr"}
+    assert wrong.case.expected != wrong.case.got
+
+
+def test_an_unknown_mistake_is_shown_at_the_first_place_where_it_goes_wrong():
+    def slows_down(grad_fn, theta, lr, steps):
+        path = [theta]
+        for k in range(steps):
+            path.append(path[-1] - lr * (0.5 if k >= 2 else 1.0) * grad_fn(path[-1]))
+        return path
+
+    wrong = verdict(DESCEND, slows_down)
+    assert wrong.mistakes == () and "step 3" in wrong.case.where
+
+
+def test_a_second_mistake_shows_once_the_first_is_mended():
+    def two_mistakes(grad_fn, theta, lr, steps, sign=+1):
+        path = [theta]
+        for _ in range(steps):
+            path.append(path[-1] + sign * lr * grad_fn(path[-1]))
+        return path[1:] if sign < 0 else path
+
+    assert verdict(DESCEND, two_mistakes).mistakes == ("climbs",)
+    assert verdict(DESCEND, lambda *inputs: two_mistakes(*inputs, sign=-1)).mistakes == ("start-not-recorded",)
+
+
+def test_half_right_is_worth_half():
+    mean_slope = verdict(GRADIENT_STEP, lambda theta, grad, lr: theta - lr * np.mean(grad))
+    assert (mean_slope.outcome, mean_slope.points) == ("partly", 1)
+    assert [(part.title, part.earned) for part in mean_slope.parts] == [
+        ("one parameter", 1),
+        ("an array of parameters", 0),
+        ("the caller's theta stays as it was", 0),
+    ]
+
+
+def test_changing_the_callers_array_costs_its_share_and_is_named():
+    def in_place(theta, grad, lr):
+        theta -= lr * grad
+        return theta
+
+    found = verdict(GRADIENT_STEP, in_place)
+    assert (found.outcome, found.points, found.mistakes) == ("partly", 2, ("changes-its-input",))
+
+
+def test_asking_for_the_gradient_twice_a_step_costs_its_share():
+    def wasteful(grad_fn, theta, lr, steps):
+        path = [theta]
+        for _ in range(steps):
+            grad_fn(path[-1])
+            path.append(path[-1] - lr * grad_fn(path[-1]))
+        return path
+
+    found = verdict(DESCEND, wasteful)
+    assert (found.points, found.mistakes) == (4, ("gradient-more-than-once-a-step",))
+
+
+def test_what_survives_from_the_first_call_is_found():
+    calls = []
+
+    def right_only_once_per_input(theta, grad, lr):
+        calls.append(lr)
+        return theta - lr * grad if calls.count(lr) == 1 else theta
+
+    assert verdict(GRADIENT_STEP, right_only_once_per_input).mistakes == ("remembers-between-calls",)
+
+
+def test_printing_instead_of_returning_is_named():
+    assert verdict(GRADIENT_STEP, lambda theta, grad, lr: None).mistakes == ("prints-not-returns",)
+
+
+def test_an_exception_is_quoted_with_the_learners_own_line():
+    def misspelt(theta, grad, lr):
+        return theta - lr * grda  # noqa: F821
+
+    found = verdict(GRADIENT_STEP, misspelt)
+    assert found.outcome == "raised" and "NameError" in found.sentences[0]
+    assert "return theta - lr * grda" in found.line
+
+
+def test_an_exception_inside_a_library_is_quoted_with_the_learners_own_line():
+    def inside_numpy(theta, grad, lr):
+        return np.linalg.inv(np.zeros((2, 2)))
+
+    assert "np.linalg.inv(np.zeros((2, 2)))" in verdict(GRADIENT_STEP, inside_numpy).line
+
+
+def test_an_untouched_stub_is_not_an_error():
+    def stub(theta, grad, lr):
+        raise NotImplementedError
+
+    found = verdict(GRADIENT_STEP, stub)
+    assert found.outcome == "untouched" and "Nothing here yet" in found.sentences[0]
+
+
+def test_the_result_of_a_call_instead_of_the_function_is_explained():
+    assert "check wants your function itself" in judge(GRADIENT_STEP, Local(2.5), 1).sentences[0]
+
+
+@pytest.mark.parametrize("answer", [np.nan, "text", [[1], [2, 3]], {"a": 1}, 1j, object(), True])
+def test_odd_answers_get_no_points_and_a_sentence(answer):
+    found = verdict(GRADIENT_STEP, lambda theta, grad, lr: answer)
+    assert found.points == 0 and found.sentences
+
+
+def test_an_always_equal_object_is_no_answer():
+    class AlwaysEqual:
+        def __eq__(self, other):
+            return True
+
+    found = verdict(GRADIENT_STEP, lambda theta, grad, lr: AlwaysEqual())
+    assert (found.points, found.outcome) == (0, "unreadable")
+
+
+def test_the_same_seed_draws_the_same_cases_and_another_seed_others():
+    first, again, other = (draw_cases(GRADIENT_STEP, seed) for seed in (5, 5, 6))
+    assert [str(case.inputs) for case in first] == [str(case.inputs) for case in again]
+    assert str(first[0].inputs) != str(other[0].inputs)
+
+
+def test_nothing_of_the_learners_reaches_the_page_unescaped():
+    def hostile(theta, grad, lr):
+        raise ValueError("<script>alert(1)</script>")
+
+    assert "<script>" not in as_html(verdict(GRADIENT_STEP, hostile))
+    assert "&lt;script&gt;" in as_html(verdict(GRADIENT_STEP, hostile))
+
+
+def test_a_notebook_gets_points_as_text_and_a_card_with_a_picture():
+    bundle = verdict(GRADIENT_STEP, lambda theta, grad, lr: theta + lr * grad)._repr_mimebundle_()
+    assert bundle["text/plain"] == "0"
+    assert "<svg" in bundle["text/html"] and "yours" in bundle["text/html"]
