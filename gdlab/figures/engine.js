@@ -129,7 +129,7 @@ function button(icon, label, onclick, extra = "") {
 }
 
 function slider({ label, symbol, min, max, step, oninput }) {
-  const value = html("output", { class: "gdl-value" });
+  const value = html("span", { class: "gdl-value", "aria-hidden": "true" });
   const input = html("input", { type: "range", min, max, step, "aria-label": label,
     oninput: () => oninput(Number(input.value)) });
   const node = html("label", { class: "gdl-slider" }, html("span", {}, label + " ", html("i", {}, symbol)), input, value);
@@ -206,6 +206,7 @@ function player({ frame, last, go }) {
 function handle({ label, min, max, step, value, text, pixel, onmove, onhold }) {
   const node = svg("g", { class: "gdl-handle", role: "slider", tabindex: "0", "aria-label": label,
     "aria-valuemin": min, "aria-valuemax": max, "aria-orientation": "horizontal",
+    ontouchstart: (event) => event.preventDefault(),  // else the browser scrolls the page (touch-action does not hold inside SVG)
     onpointerdown: (event) => {
       event.preventDefault();
       node.focus({ preventScroll: true });

@@ -1,0 +1,93 @@
+"""The bowl walk in a real JupyterLab: cells move the figure, and the figure moves the kernel's traits."""
+
+import json
+
+import nbformat
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def notebook(tmp_path, jupyterlab, open_notebook):
+    """Run cells in JupyterLab: `notebook("1 + 1")` -> page."""
+
+    def run(*cells):
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}  # without it JupyterLab asks which
+        book = nbformat.v4.new_notebook(
+            metadata={"kernelspec": kernel}, cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+        )
+        nbformat.write(book, tmp_path / "walk.ipynb")
+        return open_notebook(jupyterlab(tmp_path), "walk.ipynb")
+
+    return run
+
+
+def run_in_kernel(page, code):
+    """Run code in the notebook's kernel and return what it printed."""
+    return page.evaluate(
+        """async (code) => {
+            const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            const future = kernel.requestExecute({ code });
+            let printed = "";
+            future.onIOPub = (message) => { if (message.header.msg_type === "stream") printed += message.content.text; };
+            await future.done;
+            return printed.trim();
+        }""",
+        code,
+    )
+
+
+def await_in_kernel(page, expression, value):
+    """Wait until an expression has a value in the kernel: messages from the figure arrive when they do."""
+    for _ in range(100):
+        if (printed := run_in_kernel(page, f"print({expression})")) == value:
+            return
+    pytest.fail(f"{expression} stayed {printed} and did not become {value}.")
+
+
+def test_figure_and_kernel_move_each_other(notebook):
+    page = notebook("from gdlab.figures import bowl_walk\nwalk = bowl_walk()", "walk")
+    root = page.locator(".gdl")
+    expect(root).to_have_attribute("data-frame", "0")
+
+    run_in_kernel(page, "walk.lr = 0.9")
+    expect(page.locator(".gdl-line")).to_contain_text("0.9 × (−8)")
+    assert json.loads(root.get_attribute("data-path")) == json.loads(run_in_kernel(page, "print(walk.trajectory())"))
+
+    root.get_by_role("button", name="Step", exact=True).click()
+    expect(root).to_have_attribute("data-frame", "1")
+    await_in_kernel(page, "walk.frame", "1")
+
+    page.locator(".gdl-stage").focus()
+    page.keyboard.press("ArrowRight")
+    expect(root).to_have_attribute("data-frame", "2")  # and JupyterLab's own arrow keys stayed out of it
+    await_in_kernel(page, "walk.frame", "2")
+
+    root.get_by_role("switch").click()
+    await_in_kernel(page, "walk.climb", "True")
+
+    root.get_by_role("slider", name="start").focus()
+    page.keyboard.press("Home")
+    await_in_kernel(page, "walk.theta0", "-3.0")
+    await_in_kernel(page, "walk.frame", "0")
+
+
+
+def test_a_learners_own_step_stays_live(notebook):
+    page = notebook(
+        "from gdlab.figures import bowl_walk\ndef my_step(theta, grad, lr):\n    return theta - lr * grad / 2\nwalk = bowl_walk(step=my_step)\nwalk"
+    )
+    root = page.locator(".gdl")
+    expect(root).to_have_attribute("data-path", "[-1,0.19999999999999996,1.04,1.6280000000000001]")
+    root.get_by_role("slider", name="learning rate").fill("1")
+    expect(root).to_have_attribute("data-path", "[-1,3,3,3]")
+
+
+def test_the_dark_theme_reaches_the_figure(notebook, serious_findings):
+    page = notebook("from gdlab.figures import bowl_walk\nbowl_walk()")
+    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+    page.wait_for_selector("body[data-jp-theme-light=false]")
+    page.wait_for_function("getComputedStyle(document.querySelector('.gdl')).backgroundColor.match(/\\d+/g).every(c => c < 60)")
+    assert serious_findings(page, ".gdl") == []
