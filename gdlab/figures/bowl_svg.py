@@ -81,6 +81,14 @@ def bowl_picture(
 # What the numbers say
 
 
+def _loss(theta: float) -> float:
+    """L(θ), infinite where a float cannot hold it: Python's own power raises instead."""
+    try:
+        return bowl.loss(theta)
+    except OverflowError:
+        return math.inf
+
+
 def _drawable(theta: float) -> bool:
     return abs(theta - bowl.minimum) <= FAR  # False for "not a number" too
 
@@ -195,7 +203,7 @@ def _legend(label: str, path: Path, i: int, left: float) -> str:
 
 def _table(path: Path, width: int, height: int) -> str:
     """Step, θ and L of a walk, as many rows as fit."""
-    rows = [(str(step), number(theta), number(bowl.loss(theta)) if math.isfinite(theta) else "–") for step, theta in enumerate(path)]
+    rows = [(str(step), number(theta), number(_loss(theta))) for step, theta in enumerate(path)]
     fit = max(2, (height - 90) // 24)
     if len(rows) > fit:
         rows = [*rows[: fit - 2], ("…", "", ""), rows[-1]]
