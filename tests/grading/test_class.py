@@ -1,0 +1,86 @@
+"""A class from end to end: scores exactly as written down, in nbgrader's gradebook, with a page for each learner."""
+
+import json
+import re
+
+import nbformat
+import pytest
+from nbgrader.apps import NbGraderAPI
+from traitlets.config import Config
+
+from gdlab.grading.course import nbgrader_log
+from gdlab.grading.judging import verdicts_in
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+
+
+@pytest.fixture(scope="module")
+def expected(root):
+    return json.loads((root / "tests" / "sample_class" / "expected.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def graded(root, results, grade_class):
+    return grade_class(root / "tests" / "sample_class" / "submitted", results)
+
+
+def test_the_sample_class_is_in_step_with_its_script(root, sample_class, tmp_path):
+    sample_class.write(tmp_path)
+    committed = root / "tests" / "sample_class"
+    names = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(committed) for p in committed.rglob("*") if p.suffix in {".ipynb", ".json"})
+    for name in names:
+        assert (committed / name).read_text() == (tmp_path / name).read_text(), f"{name}: run python tests/sample_class/make.py"
+
+
+def test_every_learner_gets_exactly_the_points_written_down(graded, expected):
+    points = {student: {name: v.points for name, v in one.verdicts.items()} for student, one in graded.items()}
+    assert points == {student: {name: row[name] for name in ("gradient_step", "descend")} for student, row in expected.items()}
+
+
+def test_every_mistake_is_named_and_no_other(graded, expected):
+    named = {student: sorted({m for v in one.verdicts.values() for m in v.mistakes}) for student, one in graded.items()}
+    assert named == {student: sorted(row["mistakes"]) for student, row in expected.items()}
+
+
+def test_nbgraders_own_api_reads_the_scores(graded, expected, results):
+    config = Config()
+    config.CourseDirectory.root = str(results)
+    config.CourseDirectory.db_url = f"sqlite:///{results / 'gradebook.db'}"
+    with nbgrader_log():
+        rows = NbGraderAPI(config=config).get_submissions("update_rule")
+    assert {row["student"]: row["score"] for row in rows} == {s: row["gradient_step"] + row["descend"] for s, row in expected.items()}
+    assert {row["max_score"] for row in rows} == {8.0}
+    assert not any(row["needs_manual_grade"] for row in rows)
+
+
+def test_verdicts_travel_with_the_graded_notebook(graded, results):
+    notebook = nbformat.read(results / "autograded" / "gustav" / "update_rule" / "update_rule.ipynb", as_version=4)
+    assert verdicts_in(notebook) == graded["gustav"].verdicts
+
+
+def test_every_learner_gets_a_page_that_says_what_is_wrong(graded):
+    page = graded["gustav"].feedback.read_text()
+    assert "0 of 8 points" in page and "which way does a gradient point?" in page
+    assert "return theta + lr * grad" in re.sub("<[^>]+>", "", page)
+    assert "8 of 8 points" in graded["amara"].feedback.read_text()
+
+
+def test_pages_are_small_and_ask_nobody_for_anything(graded):
+    for one in graded.values():
+        page = one.feedback.read_text()
+        assert len(page) < 300_000
+        assert "<script" not in page and not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
+
+
+def test_grading_again_gives_the_same_scores_in_the_same_gradebook(root, graded, expected, results, grade_class, tmp_path):
+    (tmp_path / "submitted").mkdir()
+    for student in ("hana", "noor"):
+        (tmp_path / "submitted" / student).symlink_to(root / "tests" / "sample_class" / "submitted" / student)
+    again = grade_class(tmp_path / "submitted", results)
+    assert {s: one.points for s, one in again.items()} == {"hana": 5, "noor": 3}
