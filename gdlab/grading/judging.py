@@ -16,6 +16,7 @@ from gdlab.judge.exercise import Exercise
 from gdlab.judge.judge import judge, without_answer
 from gdlab.judge.verdict import Verdict
 
+MOST_BROKEN_CELLS = 2
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -46,13 +47,17 @@ def judge_cells(cells: Sequence[str], exercises: Mapping[str, Exercise], make_bo
 
 
 def _run_what_runs(box: Box, cells: Sequence[str]) -> list[tuple[Output, ...]]:
-    """Run all cells, or, where one breaks the box, those before it: what they define is still judged."""
-    try:
-        return box.run_cells(cells)
-    except BoxFailed as failure:
-        before = box.run_cells(cells[: failure.cell])
-        nothing = [()] * (len(cells) - len(before) - 1)
-        return [*before, (Output("error", str(failure)),), *nothing][: len(cells)]
+    """Run the cells, leaving out those that break the box: what the others define is still judged."""
+    broken: dict[int, str] = {}
+    for tries_left in reversed(range(MOST_BROKEN_CELLS + 1)):
+        try:
+            outputs = box.run_cells(["" if i in broken else cell for i, cell in enumerate(cells)])
+            break
+        except BoxFailed as failure:
+            if not tries_left:
+                raise
+            broken[failure.cell] = str(failure)
+    return [(Output("error", broken[i]),) if i in broken else shown for i, shown in enumerate(outputs)]
 
 
 def _judge_one(box: Box, exercise: Exercise, seed: int) -> Verdict:
