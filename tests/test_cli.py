@@ -1,0 +1,117 @@
+"""The command line: clear sentences, exit codes, and nothing half-done where a machine can make no sandbox."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gdlab.grading.bubblewrap import find_bubblewrap
+
+GDLAB = str(Path(sys.executable).parent / "gdlab")
+
+
+def gdlab(*arguments, cwd, prefix=(), **environment) -> subprocess.CompletedProcess:
+    command = [*map(str, prefix), GDLAB, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def without_namespaces() -> list[str]:
+    """A command prefix under which, by the kernel's word, no user namespace can be made."""
+    return [str(find_bubblewrap()), "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--"]
+
+
+@pytest.mark.parametrize("command", ["", "course", "book", "lab", "release", "grade"])
+def test_every_command_explains_itself_with_an_example(command, root):
+    done = gdlab(*command.split(), "--help", cwd=root)
+    assert done.returncode == 0
+    assert "Example" in done.stdout if command else "Commands" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["grade", "/nowhere/at/all"], "There is no folder /nowhere/at/all"),
+        (["grade", "book"], "holds no submissions: expected <student>/<assignment>/<notebook>.ipynb"),
+        (["release", "nope"], "There is no assignment 'nope'; there is update_rule."),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_1(arguments, says, root):
+    done = gdlab(*arguments, cwd=root)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert says in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_grade_prints_a_table_and_says_where_things_are(tmp_path, hand_in, root):
+    hand_in(tmp_path / "submitted", "right")
+    hand_in(tmp_path / "submitted", "[bold]wrong", step="return theta + lr * grad")
+    done = gdlab("grade", tmp_path / "submitted", "--out", tmp_path / "out", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "8 of 8" in done.stdout and "adds-the-gradient" in done.stdout and "[bold]" in done.stdout
+    assert str(tmp_path / "out" / "gradebook.db") in done.stdout
+
+
+def test_without_user_namespaces_grading_refuses_and_writes_nothing(tmp_path, hand_in, root, without_namespaces):
+    hand_in(tmp_path / "submitted", "right")
+    done = gdlab("grade", tmp_path / "submitted", "--out", tmp_path / "out", cwd=root, prefix=without_namespaces)
+    assert done.returncode == 1
+    assert "Grading needs Linux with bubblewrap and user namespaces" in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_user_namespaces_the_course_still_builds_the_book_and_exits_0(root, without_namespaces):
+    done = gdlab("course", cwd=root, prefix=without_namespaces)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("The sample class was not graded: ") and done.stderr.count("\n") == 1
+    assert str(root / "_build" / "html" / "index.html") in done.stdout and "Gradebook" not in done.stdout
+
+
+def test_outside_a_course_the_installed_one_is_used(tmp_path):
+    assert gdlab("grade", "nowhere", cwd=tmp_path).stderr.startswith("There is no folder")
+
+
+@pytest.fixture
+def bare_checkout(root, tmp_path):
+    """The files that `make` itself needs, and no environment yet."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copyfile(root / name, tmp_path / name)
+    return tmp_path
+
+
+def make(*arguments, cwd) -> subprocess.CompletedProcess:
+    return subprocess.run(["make", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def fake_python(folder: Path, program: str) -> Path:
+    path = folder / "python-for-test"
+    path.write_text(f"#!/bin/sh\n{program}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_python_too_old_is_named_in_one_sentence(bare_checkout):
+    old = fake_python(bare_checkout, f'exec {sys.executable} -c "import sys; sys.version_info = (3, 9, 2); exec(sys.argv[2])" "$@"')
+    done = make("course", f"PYTHON={old}", cwd=bare_checkout)
+    assert done.returncode != 0
+    assert f"Gradient Descent Lab needs Python 3.11, 3.12 or 3.13, and {old} is 3.9" in done.stderr
+
+
+def test_no_python_at_all_is_said_in_one_sentence(bare_checkout):
+    done = make("course", "PYTHON=", cwd=bare_checkout)
+    assert done.returncode != 0 and "needs Python 3.11, 3.12 or 3.13, and none was found" in done.stderr
+
+
+def test_a_python_that_cannot_make_environments_names_the_package(bare_checkout):
+    lame = fake_python(bare_checkout, f'case "$2" in *ensurepip*) exit 1;; esac; exec {sys.executable} "$@"')
+    done = make("test", f"PYTHON={lame}", cwd=bare_checkout)
+    assert done.returncode != 0 and "python3-venv" in done.stderr
+    assert not (bare_checkout / ".venv").exists()
+
+
+def test_make_alone_lists_the_commands(root):
+    done = make(cwd=root)
+    assert done.returncode == 0
+    assert all(f"make {name}" in done.stdout for name in ("course", "lab", "test", "test-all", "lock"))
