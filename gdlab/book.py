@@ -130,7 +130,9 @@ def _reason(log: str) -> str:
 
 
 def _tail(log: str) -> str:
-    return "\n".join([line for line in log.splitlines() if line.strip()][-TAIL:])
+    """The log's last lines, without the tracebacks in which Jupyter Book wraps the one that matters."""
+    told = log.split("\nThe above exception was the direct cause", 1)[0]
+    return "\n".join([line for line in told.splitlines() if line.strip()][-TAIL:])
 
 
 # What the book is made from

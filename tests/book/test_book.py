@@ -1,0 +1,200 @@
+"""Building and serving the book: strict, not twice, and asking no other host for anything."""
+
+import json
+import os
+import re
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from gdlab import book
+from gdlab.book import BookError, build_book, open_server, serve_book
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def small_book(tmp_path):
+    """A book of one notebook, with the real book's settings: `small_book("1 + 1", text="…")` -> root."""
+
+    def write(*cells, text="# A page"):
+        folder = tmp_path / "book"
+        folder.mkdir(exist_ok=True)
+        config = (ROOT / "_config.yml").read_text(encoding="utf-8")
+        config = re.sub(r"^(logo|  favicon|    html_extra_path):.*\n", "", config, flags=re.M)
+        (tmp_path / "_config.yml").write_text(config, encoding="utf-8")
+        (folder / "_toc.yml").write_text("format: jb-book\nroot: index\n", encoding="utf-8")
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        page = [nbformat.v4.new_markdown_cell(text), *map(nbformat.v4.new_code_cell, cells)]
+        nbformat.write(nbformat.v4.new_notebook(metadata={"kernelspec": kernel}, cells=page), folder / "index.ipynb")
+        return tmp_path
+
+    return write
+
+
+def age(path):
+    return path.stat().st_mtime_ns
+
+
+def test_a_book_is_built_and_not_built_again_until_something_changes(small_book):
+    root = small_book("print(6 * 7)")
+    index = build_book(root)
+    assert index == root / "_build/html/index.html"
+    assert ">42" in index.read_text(encoding="utf-8")
+    built = age(index)
+    assert build_book(root) == index and age(index) == built
+    small_book("print(6 * 8)")
+    assert ">48" in build_book(root).read_text(encoding="utf-8")
+
+
+def test_changed_code_reaches_cells_that_did_not_change(small_book, monkeypatch, tmp_path_factory):
+    code = tmp_path_factory.mktemp("code") / "formula.py"
+    code.write_text("print('old')")
+    monkeypatch.setattr(book, "_code_files", lambda root: [code])
+    root = small_book(f"exec(open({str(code)!r}).read())")
+    assert ">old" in build_book(root).read_text(encoding="utf-8")
+    code.write_text("print('new')")
+    assert ">new" in build_book(root).read_text(encoding="utf-8")
+
+
+def test_a_failing_cell_fails_the_build_and_names_the_notebook(small_book):
+    root = small_book("1 / 0")
+    with pytest.raises(BookError, match=r"(?s)a cell of \S*index\.ipynb failed.*ZeroDivisionError"):
+        build_book(root)
+    assert "ZeroDivisionError" in (root / "_build/book.log").read_text(encoding="utf-8")
+    with pytest.raises(BookError):  # and it is not taken for good the second time
+        build_book(root)
+
+
+@pytest.mark.parametrize("text", ["# A page\n\n[nowhere](nowhere.md)", "# A page\n\n### A level left out", "# A page\n\n{doc}`nowhere`"])
+def test_a_warning_fails_the_build_every_time(small_book, text):
+    root = small_book(text=text)
+    for _ in range(2):
+        with pytest.raises(BookError, match="because building it warned: .*WARNING"):
+            build_book(root)
+
+
+def test_the_kernel_is_this_environments_own(small_book, monkeypatch, tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    for folder in (home / ".local/share/jupyter", home / "jupyter-path"):
+        kernel = folder / "kernels/python3"
+        kernel.mkdir(parents=True)
+        (kernel / "kernel.json").write_text(json.dumps({"argv": ["/bin/false"], "display_name": "Another", "language": "python"}))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("JUPYTER_PATH", str(home / "jupyter-path"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    root = small_book("import sys\nprint(sys.prefix)")
+    assert sys.prefix in build_book(root).read_text(encoding="utf-8")
+
+
+def test_a_home_that_is_no_place_at_all_does_not_matter(small_book, monkeypatch):
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    assert build_book(small_book("1 + 1")).is_file()
+
+
+def test_a_figure_in_a_page_needs_nothing_from_outside(small_book):
+    root = small_book("from gdlab.figures import bowl_walk\nbowl_walk(lr=0.7)", text="# A page\n\n$x^2$")
+    page = build_book(root).read_text(encoding="utf-8")
+    assert 'data-figure="bowl_walk"' in page and "&quot;lr&quot;: 0.7" in page
+    assert "gdl-still" in page and "<svg" in page
+    assert "widget-state" not in page and "require.js" not in page
+    assert outside(page) == []
+
+
+# The real book, as committed
+
+
+def outside(page):
+    """What a page would fetch from another host; a link that a reader may click is no such thing."""
+    fetched = re.findall(r"<(?:script|link|img|iframe|source|video|audio|object|embed)\b[^>]*?(?:src|href|data)=[\"']([^\"']+)", page)
+    fetched += re.findall(r"(?:@import|url\()\s*[\"']?([^\"')]+)", page)
+    return [url for url in fetched if re.match(r"(?:https?:)?//", url) and "www.w3.org" not in url]
+
+
+@pytest.fixture(scope="module")
+def real_book():
+    return build_book(ROOT).parent
+
+
+def test_no_page_and_no_style_asks_another_host(real_book):
+    files = [*real_book.rglob("*.html"), *real_book.rglob("*.css")]
+    assert len(files) > 3
+    assert {str(path): found for path in files if (found := outside(path.read_text(encoding="utf-8")))} == {}
+
+
+def test_formulas_have_their_fonts(real_book):
+    fonts = real_book / "mathjax/output/chtml/fonts/woff-v2"
+    named = set(re.findall(r"MathJax_[A-Za-z0-9-]+\.woff", "".join(p.read_text() for p in (real_book / "mathjax").rglob("*.js"))))
+    named |= {"MathJax_Main-Regular.woff", "MathJax_Math-Italic.woff", "MathJax_AMS-Regular.woff"}
+    assert named <= {path.name for path in fonts.iterdir()}
+
+
+def test_every_page_says_its_licence(real_book):
+    assert "CC BY 4.0" in (real_book / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").rglob("*.ipynb")), ids=lambda path: path.name)
+def test_notebooks_are_committed_without_results(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs and cell.execution_count is None, cell.source[:80]
+
+
+# Serving
+
+
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return answer.read().decode(), answer.headers
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "index.html").write_text("hello")
+    return tmp_path
+
+
+def test_a_book_is_served_to_this_machine_only(folder):
+    with open_server(folder, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        text, headers = fetch(f"http://127.0.0.1:{server.server_port}/index.html")
+        server.shutdown()
+    assert text == "hello" and headers["Cache-Control"] == "no-cache"
+    assert server.server_address[0] == "127.0.0.1"
+
+
+def test_a_taken_port_is_named_with_a_way_out(folder):
+    with open_server(folder, 0) as server:
+        port = server.server_port
+        with pytest.raises(BookError, match=rf"Port {port} is taken.*--port"):
+            serve_book(folder, port)
+
+
+@pytest.mark.parametrize("port", [-1, 70_000])
+def test_a_port_that_cannot_be_is_refused(folder, port):
+    with pytest.raises(BookError, match=f"Port {port} "):
+        serve_book(folder, port)
+
+
+def test_serving_no_book_says_how_to_get_one(tmp_path):
+    with pytest.raises(BookError, match="build it first"):
+        serve_book(tmp_path, 0)
+
+
+def test_ctrl_c_ends_serving_quietly(folder, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(book._Server, "serve_forever", interrupted)
+    serve_book(folder, 0)
+
+
+def test_an_ordinary_user_can_build_where_root_has_built(real_book):
+    """The build leaves nothing that only its owner may read."""
+    for path in real_book.rglob("*"):
+        assert path.stat().st_mode & 0o004, path
+        assert os.access(path, os.R_OK)

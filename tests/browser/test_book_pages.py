@@ -1,0 +1,114 @@
+"""Every page of the built book in a real browser: whole, quiet, readable by everyone, with or without a server."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.system
+
+NOT_CHAPTERS = {"genindex.html", "search.html", "py-modindex.html"}
+CHAPTER = "01-update-rule.html"
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+def chapters(folder):
+    return sorted(path.name for path in Path(folder).glob("*.html") if path.name not in NOT_CHAPTERS)
+
+
+def open_page(page, address):
+    page.goto(address)
+    page.wait_for_function("!window.MathJax || Boolean(MathJax.startup?.promise)")
+    page.evaluate("window.MathJax && MathJax.startup.promise")
+    for figure in page.locator(".gdl").all():
+        expect(figure).to_have_attribute("data-settled", "true")
+    return page
+
+
+@pytest.fixture(params=["http", "file"])
+def address(request, built_book, built_book_url):
+    """Where the book's pages are: served, and straight from the disk."""
+    return built_book_url if request.param == "http" else built_book.as_uri()
+
+
+def test_every_page_opens_without_an_error_and_without_another_host(page, address, built_book):
+    # `page` fails the test on any console error, missing file or request to another host.
+    assert CHAPTER in chapters(built_book)
+    for name in chapters(built_book):
+        open_page(page, f"{address}/{name}")
+        assert page.locator("h1").count() >= 1
+
+
+def test_formulas_are_drawn_with_their_own_font(page, address):
+    open_page(page, f"{address}/{CHAPTER}")
+    assert page.locator("mjx-container").count() > 0
+    assert page.locator("mjx-merror").count() == 0
+    assert page.evaluate("document.fonts.ready.then(() => [...document.fonts].some(f => f.family.startsWith('MJX') && f.status === 'loaded'))")
+
+
+def test_the_themes_icons_are_drawn(page, address):
+    open_page(page, f"{address}/{CHAPTER}")
+    icon = page.locator(".btn-fullscreen-button i").first
+    assert "Font Awesome" in icon.evaluate("node => getComputedStyle(node, '::before').fontFamily")
+    assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('900 16px \"Font Awesome 6 Free\"'))")
+
+
+def test_the_chapters_figure_walks(page, address):
+    open_page(page, f"{address}/{CHAPTER}")
+    figure = page.locator(".gdl").first
+    figure.get_by_role("button", name="Step", exact=True).click()
+    expect(figure).to_have_attribute("data-frame", "1")
+    figure.locator(".gdl-stage").focus()
+    page.keyboard.press("ArrowRight")
+    expect(figure).to_have_attribute("data-frame", "2")
+
+
+def test_no_page_scrolls_sideways_on_a_phone(new_page, built_book_url, built_book):
+    page = new_page(**PHONE)
+    for name in chapters(built_book):
+        open_page(page, f"{built_book_url}/{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_figure_follows_the_theme(new_page, built_book_url, scheme):
+    page = open_page(new_page(color_scheme=scheme), f"{built_book_url}/{CHAPTER}")
+    expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+    paper, ink = page.evaluate(
+        """() => { const look = getComputedStyle(document.querySelector('.gdl'));
+        return [look.backgroundColor, look.color].map(c => c.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) / 3); }"""
+    )
+    assert (paper > 200 and ink < 80) if scheme == "light" else (paper < 60 and ink > 180)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", [{"viewport": {"width": 1440, "height": 1000}}, PHONE], ids=["desk", "phone"])
+def test_axe_finds_nothing_serious_in_the_figures(new_page, built_book_url, serious_findings, scheme, screen):
+    page = open_page(new_page(color_scheme=scheme, **screen), f"{built_book_url}/{CHAPTER}")
+    assert serious_findings(page, ".gdl-figure") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_the_pages(new_page, built_book_url, built_book, serious_findings, scheme):
+    page = new_page(color_scheme=scheme, viewport={"width": 1440, "height": 1000})
+    found = {}
+    for name in chapters(built_book):
+        open_page(page, f"{built_book_url}/{name}")
+        found[name] = serious_findings(page)
+    assert {name: list_ for name, list_ in found.items() if list_} == {}
+
+
+def test_without_javascript_the_still_picture_stands_there(new_page, built_book_url):
+    page = new_page(own=False, java_script_enabled=False)  # the scripts the theme preloads count as not found
+    page.goto(f"{built_book_url}/{CHAPTER}")
+    assert page.locator(".gdl-still svg").first.bounding_box()["height"] > 200
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_paper_the_still_picture_is_dark_ink(new_page, built_book_url, scheme):
+    page = open_page(new_page(color_scheme=scheme), f"{built_book_url}/{CHAPTER}")
+    page.emulate_media(media="print", color_scheme=scheme)
+    picture = page.locator(".gdl-still svg").first
+    expect(picture).to_be_visible()
+    expect(page.locator(".gdl").first).to_be_hidden()
+    assert picture.locator("text").first.evaluate("node => getComputedStyle(node).fill") == "rgb(0, 0, 0)"
