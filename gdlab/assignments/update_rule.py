@@ -76,7 +76,7 @@ def _path_of_steps(answer: Answer) -> list[float]:
 
 def _picture(path: list[float]) -> str:
     right = [float(theta) for theta in descend(bowl.grad, bowl.start, PICTURE_LR, PICTURE_STEPS)]
-    return bowl_picture([("right", right), ("yours", path)])
+    return bowl_picture([("right", right), ("yours", path)], width=460, height=280)
 
 
 GRADIENT_STEP = Exercise(

@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Difference:
-    """The first place where an answer is wrong: a sentence, and the two values there."""
+    """The first place where an answer is wrong: a sentence ("" for a single number), and the two values there."""
 
     sentence: str
     expected: str
@@ -59,7 +59,7 @@ def show(value) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.6g}"
     if isinstance(value, np.ndarray):
-        return np.array2string(value, precision=6, threshold=40, edgeitems=4, max_line_width=88, separator=", ")
+        return np.array2string(value, threshold=40, edgeitems=4, max_line_width=88, separator=", ", formatter={"float_kind": "{:.6g}".format})
     return repr(value) if len(repr(value)) <= 400 else repr(value)[:400] + " …"
 
 
@@ -83,7 +83,7 @@ def _shape(value: np.ndarray) -> str:
 
 def _sentence(place: tuple[int, ...], axes: Sequence[str]) -> str:
     if not place:
-        return "The number is not right."
+        return ""  # a single number: the two values say it all
     names = list(axes) + ["index"] * (len(place) - len(axes))
     where = ", ".join(f"{name} {i}" for name, i in zip(names, place, strict=False))
     return f"It first goes wrong at {where}."

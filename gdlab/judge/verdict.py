@@ -90,7 +90,8 @@ def as_text(verdict: Verdict) -> str:
     if verdict.case:
         lines += [f"  {name} = {value}" for name, value in verdict.case.inputs]
         if verdict.case.expected:
-            lines += [f"  {verdict.case.where}", f"  expected {verdict.case.expected}", f"  got      {verdict.case.got}"]
+            lines += [verdict.case.where] * bool(verdict.case.where)
+            lines += [f"  expected    {verdict.case.expected}", f"  your answer {verdict.case.got}"]
     return "\n".join(lines)
 
 
@@ -99,10 +100,13 @@ STYLE = """
  font-family:system-ui,sans-serif;font-size:14px;line-height:1.5;max-width:46em;color:inherit}
 .gdlab-verdict.right{--gdlab-tone:#009e73}.gdlab-verdict.partly{--gdlab-tone:#e69f00}.gdlab-verdict.wrong{--gdlab-tone:#d55e00}
 .gdlab-verdict p{margin:.3em 0}.gdlab-verdict .head{font-weight:600}.gdlab-verdict .say{font-size:15px}
-.gdlab-verdict table{border-collapse:collapse;margin:.4em 0;background:none}
-.gdlab-verdict th,.gdlab-verdict td{text-align:left;padding:.1em 1em .1em 0;border:0;background:none;vertical-align:top;font-weight:400;color:inherit}
-.gdlab-verdict th{opacity:.75;white-space:nowrap}.gdlab-verdict pre{display:inline;margin:0;padding:0;background:none;border:0;color:inherit;
- font:13px/1.5 ui-monospace,Menlo,monospace;white-space:pre-wrap}.gdlab-verdict svg{max-width:100%;height:auto;margin-top:.4em}
+.gdlab-verdict .rows{display:grid;grid-template-columns:minmax(6em,max-content) 1fr;gap:.15em 1em;margin:.5em 0}
+.gdlab-verdict dt{opacity:.75;font-weight:400;float:none;width:auto;margin:0;white-space:nowrap}
+.gdlab-verdict dd{margin:0;min-width:0;width:auto;float:none}
+.gdlab-verdict .compared{font-weight:600}
+.gdlab-verdict pre{display:inline;margin:0;padding:0;background:none;border:0;color:inherit;
+ font:inherit;font-family:ui-monospace,Menlo,monospace;font-size:13px;white-space:pre-wrap;overflow-wrap:anywhere}
+.gdlab-verdict svg{display:block;max-width:100%;height:auto;margin-top:.6em}
 """
 
 
@@ -113,8 +117,8 @@ def as_html(verdict: Verdict, *, with_style: bool = True) -> str:
     body = [f'<p class="head">{sign} {html.escape(verdict.exercise)} · {html.escape(verdict.headline)}</p>']
     body += [f'<p class="say">{html.escape(sentence)}</p>' for sentence in verdict.sentences]
     body += [f"<p>{_code(verdict.line)}</p>"] if verdict.line else []
-    body += [_case_table(verdict.case)] if verdict.case else []
-    body += [_parts_table(verdict.parts)] if verdict.outcome == "partly" else []
+    body += [_case(verdict.case)] if verdict.case else []
+    body += [_parts(verdict.parts)] if verdict.outcome == "partly" else []
     body.append(verdict.picture)
     style = f"<style>{STYLE}</style>" if with_style else ""
     return f'{style}<div class="gdlab-verdict {tone}" role="status">{"".join(body)}</div>'
@@ -124,15 +128,19 @@ def _code(text: str) -> str:
     return f"<pre>{html.escape(text)}</pre>"
 
 
-def _table(rows) -> str:
-    return "<table>" + "".join(f"<tr><th>{html.escape(head)}</th><td>{_code(cell)}</td></tr>" for head, cell in rows) + "</table>"
+def _rows(rows, kind: str = "") -> str:
+    """Names and values side by side."""
+    cells = "".join(f"<dt>{html.escape(name)}</dt><dd>{_code(value)}</dd>" for name, value in rows)
+    return f'<dl class="rows {kind}">{cells}</dl>'
 
 
-def _case_table(case: FailingCase) -> str:
+def _case(case: FailingCase) -> str:
+    called = f"<p>For these inputs:</p>{_rows(case.inputs)}"
+    if not case.expected:
+        return called
     place = f"<p>{html.escape(case.where)}</p>" if case.where else ""
-    compared = [("expected", case.expected), ("your answer", case.got)] if case.expected else []
-    return f"{place}{_table([*case.inputs, *compared])}"
+    return called + place + _rows([("expected", case.expected), ("your answer", case.got)], "compared")
 
 
-def _parts_table(parts) -> str:
-    return _table((f"{'✓' if part.earned else '✗'} {part.title}", f"{part.earned:g} of {part.points:g}") for part in parts)
+def _parts(parts) -> str:
+    return _rows((f"{'✓' if part.earned else '✗'} {part.title}", f"{part.earned:g} of {part.points:g}") for part in parts)

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.system
 FILL_IN = """([id, body]) => {
     const cells = jupyterapp.shell.currentWidget.content.widgets;
     const model = cells.find((cell) => cell.model.id === id).model.sharedModel;
-    const stub = model.source.slice(0, model.source.lastIndexOf('"""') + 4);  // up to the docstring's end
+    const stub = model.source.slice(0, model.source.lastIndexOf('"'.repeat(3)) + 4);  // up to the docstring's end
     model.setSource(stub + body.split("\\n").map((line) => "    " + line).join("\\n"));
 }"""
 
