@@ -55,7 +55,7 @@ def bowl_picture(
     distance = _view(path for _, path in walks)
     top = 1.18 * (distance**2 + 0.5)
     left, right, ceiling, floor = 46.0, room - 12.0, 14.0 + 20 * len(walks), height - 36.0
-    x = _scale(bowl.minimum - 1.4 * distance, bowl.minimum + 1.4 * distance, left, right)
+    x = _scale(*_domain(distance), left, right)
     y = _scale(-0.14 * top, top, floor, ceiling)
     what = "; ".join(_sentence(label, path) for label, path in walks) or "no walk"
     name = "gdl" + hashlib.sha256(f"{walks}{width}{height}{table}".encode()).hexdigest()[:10]
@@ -68,7 +68,7 @@ def bowl_picture(
         f'<clipPath id="{name}c"><rect x="{left}" y="{ceiling}" width="{right - left}" height="{floor - ceiling}"/></clipPath>',
         _axes(x, y, distance, top, (left, right, ceiling, floor)),
         f'<g clip-path="url(#{name}c)">{_curve(x, y, distance)}',
-        *(_walk(x, y, path, i) for i, (_, path) in enumerate(walks)),
+        *reversed([_walk(x, y, path, i) for i, (_, path) in enumerate(walks)]),  # the first walk lies on top
         "</g>",
         _minimum(x, y),
         *(_legend(label, path, i, left) for i, (label, path) in enumerate(walks)),
@@ -97,6 +97,11 @@ def _view(paths) -> float:
     """How far from the minimum the picture has to reach."""
     seen = [abs(theta - bowl.minimum) for path in paths for theta in path if _drawable(theta)]
     return max([NEAR, *seen])
+
+
+def _domain(distance: float) -> tuple[float, float]:
+    """The θ axis: more room on the left, where names stand."""
+    return bowl.minimum - 1.75 * distance, bowl.minimum + 1.4 * distance
 
 
 def _leaves(path: Path) -> str:
@@ -143,7 +148,7 @@ def _text(x: float, y: float, words: str, anchor: str = "start", more: str = "")
 
 def _axes(x: Scale, y: Scale, distance: float, top: float, box: tuple[float, float, float, float]) -> str:
     left, right, ceiling, floor = box
-    low, high = bowl.minimum - 1.4 * distance, bowl.minimum + 1.4 * distance
+    low, high = _domain(distance)
     lines = [f'<path d="M{left} {floor}H{right}" stroke="{INK}" stroke-opacity=".5"/>']
     for loss in _ticks(0, top, 5):
         lines.append(f'<path d="M{left} {y(loss)}H{right}" stroke="{INK}" stroke-opacity=".13"/>')

@@ -77,6 +77,9 @@ function bowlWalk(model, el) {
   const words = (px, py, kind, anchor, ...lines) =>
     svg("text", { x: px, y: py, class: kind, "text-anchor": anchor },
       lines.map((text, i) => svg("tspan", { x: px, dy: i ? 17 : 0 }, text)));
+  const extent = (lines) => 7.8 * Math.max(...lines.map((text) => text.length));  // about as wide as bold text of this size is
+  const fitted = (px, py, kind, anchor, ...lines) =>
+    words(anchor === "end" ? Math.max(px, 44 + extent(lines)) : Math.min(px, width - extent(lines)), py, kind, anchor, ...lines);
 
   function frameWindow() {
     const height = clamp(Math.round(width * 0.7), 270, 400);
@@ -124,7 +127,7 @@ function bowlWalk(model, el) {
       svg("path", { class: "gdl-triangle", d: `M${px} ${py}H${run}V${fall}Z` }),
       stroke(x(ends[0]), line(ends[0]), x(ends[1]), line(ends[1]), "gdl-tangent"));
     const named = ends[line(ends[0]) > 30 ? 0 : 1];  // the upper end, unless it leaves the picture: both lie outside the bowl
-    slope.append(words(x(named) - 8 * downhill, line(named) + 5, "gdl-tangent-name", downhill > 0 ? "end" : "start",
+    names.append(fitted(x(named) - 8 * downhill, line(named) + 5, "gdl-tangent-name", downhill > 0 ? "end" : "start",
       `slope ${fmt(grad)}`));
     if (!Number.isFinite(next)) return;
     const tip = x(next);
@@ -135,7 +138,7 @@ function bowlWalk(model, el) {
       stroke(px, py, tip - side * head * 0.8, py, "gdl-step"),
       svg("path", { class: "gdl-head", d: `M${tip} ${py}l${-side * head} ${-head * 0.55}v${head * 1.1}z` }));
     if (!moving)
-      slope.append(words(px + 10 * side, py - 11, "gdl-step-name", side < 0 ? "end" : "start", `step ${signed(next - theta)}`));
+      names.append(fitted(px + 10 * side, py - 11, "gdl-step-name", side < 0 ? "end" : "start", `step ${signed(next - theta)}`));
   }
 
   function drawWalk(all, at) {
@@ -155,8 +158,8 @@ function bowlWalk(model, el) {
       ...done.map((theta) => dot(theta, 5, "gdl-past")),
       svg("circle", { cx: x(bowl.minimum), cy: y(bowl.loss(bowl.minimum)), r: 6, class: "gdl-minimum" }));
     if (Number.isFinite(px + py)) walk.append(svg("circle", { cx: px, cy: py, r: 8, class: "gdl-now" }));
-    drawSlope(here, next, part > 1e-9);
     drawNames(here, next, whole, part > 1e-9);
+    drawSlope(here, next, part > 1e-9);
   }
 
   // The point's numbers stand outside the bowl; inside, above it, where the next step or the edge is in the way.
@@ -168,12 +171,12 @@ function bowlWalk(model, el) {
     if (moving || !Number.isFinite(here)) return;
     const lines = [`θ${sub(whole)} = ${fmt(here)}`, `L = ${fmt(bowl.loss(here))}`];
     const room = left ? x(here) - 44 : width - x(here);
-    const narrow = width < 430 || room < 15 + 7.6 * Math.max(...lines.map((text) => text.length));
+    const narrow = width < 430 || room < 15 + extent(lines);
     const outward = (next - here) * (here - bowl.minimum) > 0;
     const inside = outward || narrow;
     const toLeft = left !== inside;
     if (inside && !outward) lines.splice(0, 2, lines.join(", "));  // one line, above the step's own
-    names.append(words(x(here) + (toLeft ? -15 : 15), y(bowl.loss(here)) + (outward ? -24 : inside ? -29 : 12), "gdl-here",
+    names.append(fitted(x(here) + (toLeft ? -15 : 15), y(bowl.loss(here)) + (outward ? -24 : inside ? -29 : 12), "gdl-here",
       toLeft ? "end" : "start", ...lines));
   }
 

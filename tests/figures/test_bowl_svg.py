@@ -69,7 +69,7 @@ def test_one_point_and_no_point():
 
 def test_two_walks_differ_in_colour_dash_and_mark():
     picture = bowl_picture([("your trajectory", [-1.0, -3.4]), ("the right one", [-1.0, 1.4])])
-    _, mine, right = parse(picture).iter(f"{SVG}polyline")
+    _, right, mine = parse(picture).iter(f"{SVG}polyline")
     assert mine.get("stroke") != right.get("stroke")
     assert mine.get("stroke-dasharray") != right.get("stroke-dasharray")
     assert parse(picture).findall(f".//{SVG}rect[@fill]") and parse(picture).findall(f".//{SVG}circle")
