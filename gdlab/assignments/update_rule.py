@@ -122,9 +122,9 @@ def _slope_1d(rng):
 
 
 def _slope_coupled(rng, size):
-    """A gradient in which every coordinate depends on all others: A·(θ − c) + b·sin(Σθ)."""
-    mix = rng.normal(size=(size, size))
-    curvature = mix @ mix.T / size + 0.5 * np.eye(size)
+    """A gradient in which every coordinate pulls on every other: A·(θ − c) + b·sin(Σθ), all |A_ij| ≥ 0.6."""
+    signs = rng.choice([-1.0, 1.0], size)
+    curvature = 0.6 * np.outer(signs, signs) + np.diag(rng.uniform(0.4, 1.0, size))
     centre, b = _signed(rng, 1, 3, size), rng.uniform(0.3, 0.6)
 
     def gradient(theta):
@@ -136,7 +136,7 @@ def _slope_coupled(rng, size):
 
 def _walk_cases(rng):
     def lr():
-        return float(rng.uniform(0.05, 0.2))
+        return float(rng.uniform(0.1, 0.3))
 
     def number(steps):
         return Case("number", {"grad_fn": _slope_1d(rng), "theta": float(_signed(rng, 3, 6)), "lr": lr(), "steps": steps})

@@ -5,7 +5,7 @@ import pytest
 
 from gdlab.assignments import ASSIGNMENTS, exercises_of, find_exercise
 from gdlab.assignments.update_rule import EXERCISES
-from gdlab.judge.answer import Local
+from gdlab.judge.answer import Local, fresh
 from gdlab.judge.judge import draw_cases, judge
 
 SEEDS = range(40)
@@ -20,6 +20,21 @@ def test_every_mistake_loses_points_and_is_called_by_its_own_name(exercise, mist
         assert verdict.mistakes == (mistake.name,)
         assert verdict.sentences == (mistake.sentence,)
         assert verdict.points < verdict.max_points
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=lambda x: x.name)
+def test_every_mistake_stands_well_clear_of_the_tolerance(exercise, mistake):
+    assert min(largest_error(exercise, mistake.function, seed) for seed in range(200)) > 50 * exercise.tolerance
+
+
+def largest_error(exercise, function, seed) -> float:
+    """The largest error over the cases of a seed, relative to the right answer's largest entry; a wrong shape is infinite."""
+    errors = []
+    for case in draw_cases(exercise, seed):
+        right = np.asarray(exercise.reference(*fresh(case.inputs).values()))
+        wrong = np.asarray(function(*fresh(case.inputs).values()))
+        errors.append(np.max(np.abs(right - wrong)) / np.max(np.abs(right)) if right.shape == wrong.shape else np.inf)
+    return max(errors)
 
 
 @pytest.mark.parametrize(("exercise", "style", "function"), RIGHT, ids=lambda x: x if isinstance(x, str) else "")
