@@ -89,4 +89,5 @@ def test_the_dark_theme_reaches_the_figure(notebook, serious_findings):
     page = notebook("from gdlab.figures import bowl_walk\nbowl_walk()")
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
     page.wait_for_function("getComputedStyle(document.querySelector('.gdl')).backgroundColor.match(/\\d+/g).every(c => c < 60)")
+    page.wait_for_selector("#jupyterlab-splash", state="detached")  # it covers everything while the theme changes
     assert serious_findings(page, ".gdl") == []
