@@ -4,6 +4,7 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+PACKAGES := .venv/packages
 READY := .venv/ready
 
 # uv installs five times faster than pip, but does not read pip's settings: hand over the ones that matter.
@@ -37,7 +38,12 @@ lock: $(READY)  ## renew requirements.lock: the newest versions that pyproject.t
 clean:  ## remove what was built (keeps .venv and your own work)
 	@rm -rf _build
 
-$(READY): requirements.lock pyproject.toml
+# What the registry has, once; gdlab itself, linked, whenever its description changes.
+$(READY): $(PACKAGES) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PACKAGES): requirements.lock
 	@if [ -z "$(PYTHON)" ]; then echo "Gradient Descent Lab needs Python 3.11, 3.12 or 3.13, and none was found: install one, or name it with make PYTHON=/path/to/python3.12." >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else "Gradient Descent Lab needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: name another with make PYTHON=/path/to/python3.12." % v[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv module (on Debian and Ubuntu the package is python3-venv)." >&2; exit 1; }
@@ -46,5 +52,4 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
 	@env $(UV_SETTINGS) $(BIN)/uv pip install --quiet --python $(BIN)/python --index-strategy unsafe-best-match --compile-bytecode -r requirements.lock \
 		|| { echo "uv could not install everything; trying again with pip, which is slower." >&2; $(BIN)/python -m pip install --quiet -r requirements.lock; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $(READY)
+	@touch $@

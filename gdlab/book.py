@@ -19,6 +19,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from filelock import FileLock
+
 CODE_SUFFIXES = {".py", ".js", ".css"}
 NOT_INPUT = {"__pycache__", ".ipynb_checkpoints", "_build"}
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
@@ -46,7 +48,12 @@ def build_book(root: Path, quiet: bool = True) -> Path:
         BookError: if a cell fails, if anything warns, or if Jupyter Book cannot be run.
     """
     root = Path(root).resolve()
-    build = root / "_build"
+    (root / "_build").mkdir(exist_ok=True)
+    with FileLock(root / "_build" / "book.lock"):  # a second build waits for the first, and then has nothing to do
+        return _build_if_stale(root, root / "_build", quiet)
+
+
+def _build_if_stale(root: Path, build: Path, quiet: bool) -> Path:
     index = build / "html" / "index.html"
     stamp = build / "book.stamp"
     code = _hash(_code_files(root))
@@ -59,7 +66,6 @@ def build_book(root: Path, quiet: bool = True) -> Path:
     stale = ("html", ".doctrees") if before.startswith(code) else ("html", ".doctrees", ".jupyter_cache")
     for folder in stale:
         shutil.rmtree(build / folder, ignore_errors=True)
-    build.mkdir(exist_ok=True)
     stamp.write_text(code, encoding="utf-8")
     _run_jupyter_book(root, build / "book.log", quiet)
     if not index.is_file():

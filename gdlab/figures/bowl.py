@@ -29,26 +29,30 @@ def walk_path(theta0: float, lr: float, steps: int, climb: bool = False) -> list
     return descend(bowl.grad, theta0, -lr if climb else lr, steps).tolist()
 
 
-def own_path(step: Step, theta0: float, lr: float, steps: int) -> list[float]:
+def own_path(step: Step, theta0: float, lr: float, steps: int) -> tuple[list[float], str]:
     """θ₀ … θ_steps as a learner's own `step(theta, grad, lr)` walks them.
 
-    Raises:
-        TypeError: if `step` returns something that is not one number.
+    Returns:
+        The points, and a sentence on why the walk ends early ("" where it does not): an unfinished
+        function is what a figure in an exercise starts with, and it deserves a picture, not a traceback.
     """
     path = [float(theta0)]
     for _ in range(steps):
-        path.append(_number(step(path[-1], bowl.grad(path[-1]), lr)))
-    return path
+        try:
+            path.append(_number(step(path[-1], bowl.grad(path[-1]), lr)))
+        except NotImplementedError:
+            return path, "Your step is not written yet: fill in the function, run its cell, and run this one again."
+        except Exception as error:
+            return path, f"Your step stopped here with {type(error).__name__}: {error}"
+    return path, ""
 
 
 def _number(value) -> float:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):  # an array that holds one number
         value = value.item()
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(
-            f"The step function has to return the next theta, one number, but it returned {value!r}"
-            f"{' (is its return statement missing?)' if value is None else ''}."
-        )
+        missing = " (is its return statement missing?)" if value is None else ""
+        raise TypeError(f"it has to return the next theta, one number, but it returned {value!r}{missing}.")
     return float(value)
 
 
@@ -56,7 +60,7 @@ class BowlWalk(Figure):
     """The figure; see the module's first paragraph. `bowl_walk` is its short name."""
 
     figure = "bowl_walk"
-    shown = ("theta0", "lr", "steps", "frame", "climb", "path")
+    shown = ("theta0", "lr", "steps", "frame", "climb", "path", "trouble")
     _esm = bundle("bowl_walk")
     _css = source("figures.css")
 
@@ -69,6 +73,8 @@ class BowlWalk(Figure):
         t.Float(allow_none=True), help="the points of a learner's own step; empty when the figure walks by itself"
     ).tag(sync=True)
 
+    trouble = t.Unicode(help="why a learner's own step went no further; empty when it did").tag(sync=True)
+
     def __init__(self, *, step: Step | None = None, **traits):
         self._step = step
         super().__init__(**traits)
@@ -78,7 +84,7 @@ class BowlWalk(Figure):
     def trajectory(self) -> list[float]:
         """The points the figure shows, computed by `gdlab.rules` or by the learner's own step."""
         if self._step is not None:
-            return own_path(self._step, self.theta0, self.lr, self.steps)
+            return own_path(self._step, self.theta0, self.lr, self.steps)[0]
         return walk_path(self.theta0, self.lr, self.steps, self.climb)
 
     def picture(self) -> str:
@@ -87,7 +93,9 @@ class BowlWalk(Figure):
 
     def _walk_again(self, _change=None):
         if self._step is not None:
-            self.path = [finite(theta) for theta in self.trajectory()]
+            path, trouble = own_path(self._step, self.theta0, self.lr, self.steps)
+            with self.hold_sync():
+                self.path, self.trouble = [finite(theta) for theta in path], trouble
 
     @t.validate("theta0", "lr")
     def _is_finite(self, proposal):

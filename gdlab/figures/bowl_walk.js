@@ -226,6 +226,7 @@ function bowlWalk(model, el) {
       say.push(together(own()
         ? `Next: θ${sub(at + 1)} = ${fmt(all[at + 1])}`
         : `Next: θ${sub(at + 1)} = ${fmt(here)} ${sign} ${lr} × ${inBrackets(grad)} = ${fmt(all[at + 1])}`));
+    else if (get("trouble")) say.push(html("b", { class: "gdl-trouble" }, get("trouble")));
     else say.push(bowl.loss(here) > bowl.loss(all[0])
       ? `The loss has climbed from ${fmt(bowl.loss(all[0]))}.`
       : `The loss has fallen from ${fmt(bowl.loss(all[0]))}.`);
@@ -252,7 +253,7 @@ function bowlWalk(model, el) {
   const motion = mover(shown, paint, () => (root.dataset.settled = "true"));
   let asked = 0;
   const ask = () => (asked ||= requestAnimationFrame(() => ((asked = 0), update())));  // one redraw, however many traits changed
-  const watched = ["theta0", "lr", "steps", "frame", "climb", "path"];
+  const watched = ["theta0", "lr", "steps", "frame", "climb", "path", "trouble"];
   watched.forEach((name) => model.on("change:" + name, ask));
   const size = new ResizeObserver(() => {
     const now = Math.floor(stage.clientWidth);

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -49,6 +50,16 @@ def test_a_book_is_built_and_not_built_again_until_something_changes(small_book)
     assert build_book(root) == index and age(index) == built
     small_book("print(6 * 8)")
     assert ">48" in build_book(root).read_text(encoding="utf-8")
+
+
+def test_two_builds_at_once_take_turns_and_the_second_has_nothing_to_do(small_book, monkeypatch):
+    root = small_book("print(6 * 7)")
+    runs = []
+    really_run = book._run_jupyter_book
+    monkeypatch.setattr(book, "_run_jupyter_book", lambda *args: runs.append(args) or really_run(*args))
+    with ThreadPoolExecutor(2) as both:
+        indexes = list(both.map(build_book, [root, root]))
+    assert indexes == [root / "_build/html/index.html"] * 2 and len(runs) == 1
 
 
 def test_changed_code_reaches_cells_that_did_not_change(small_book, monkeypatch, tmp_path_factory):

@@ -50,6 +50,8 @@ def test_the_check_judges_what_the_learner_wrote(exercise, root):
     exercise.evaluate(RUN, "gradient-step")
     exercise.evaluate(RUN, "check-gradient-step")
     expect(verdict).to_contain_text("Not started: 0 of 3 points")
+    exercise.evaluate(RUN, "step-figure")
+    expect(cell(exercise, root, "step-figure").locator(".gdl-trouble")).to_contain_text("Your step is not written yet")
 
     answer(exercise, "gradient-step", "return theta + lr * grad")
     expect(verdict).to_contain_text("Not yet: 0 of 3 points")
