@@ -1,5 +1,5 @@
 # Two commands do everything:  make course  ·  make test
-# Settings: PYTHON=python3.12 picks the interpreter; UV_TORCH_BACKEND=cpu fetches PyTorch's smaller CPU build.
+# Settings: PYTHON=python3.12 picks the interpreter; PORT=8080 serves the book there; UV_TORCH_BACKEND=cpu fetches PyTorch's smaller CPU build.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -17,7 +17,7 @@ help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 course: $(READY)  ## build the book, grade the sample class, show where everything is
-	@$(BIN)/gdlab course
+	@$(BIN)/gdlab course $(if $(PORT),--port $(PORT))
 
 lab: $(READY)  ## open your own copy of the exercises in JupyterLab
 	@$(BIN)/gdlab lab

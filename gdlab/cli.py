@@ -159,7 +159,7 @@ def _serve(index: Path, port: int) -> None:
     from gdlab.book import BookError, serve_book
 
     try:
-        serve_book(index.parent, port)
+        serve_book(index.parent, port, lambda url: out.print(f"\nThe book is at {url} until you press Ctrl-C.", soft_wrap=True))
     except BookError as error:
         _fail(str(error))
 

