@@ -31,12 +31,15 @@ def box_user() -> int | None:
     return _free_id() if os.geteuid() == 0 else None
 
 
+@cache
 def reachable(path: Path, user: int | None) -> Path:
-    """Where `user` finds `path`: there, or staged under a folder that everybody can enter."""
+    """Where `user` finds the folder `path`: there, or staged under one that everybody can enter."""
     if user is None or _open_to_others(path):
         return path
-    staged = _stage() / f"{len(list(_stage().iterdir()))}-{path.name}"
-    return _bind(path, staged)
+    staged = _stage() / f"{sum(1 for _ in _stage().iterdir())}-{path.name}"
+    staged.mkdir()
+    _mount(str(path), str(staged), MS_BIND | MS_REC)
+    return staged
 
 
 @cache
@@ -53,13 +56,6 @@ def _open_to_others(path: Path) -> bool:
     """Whether a stranger can walk down to `path` and read it."""
     entries = [path, *path.parents]
     return all(entry.stat().st_mode & stat.S_IXOTH for entry in entries[1:]) and bool(path.stat().st_mode & stat.S_IROTH)
-
-
-@cache
-def _bind(path: Path, staged: Path) -> Path:
-    staged.mkdir() if path.is_dir() else staged.touch()
-    _mount(str(path), str(staged), MS_BIND | MS_REC)
-    return staged
 
 
 @cache

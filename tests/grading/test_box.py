@@ -184,18 +184,17 @@ def descendants(pid: int) -> list[int]:
     return children + [below for child in children for below in descendants(child)]
 
 
-@pytest.mark.parametrize("fd_count", [3])
-def test_many_boxes_leave_no_descriptors_behind(fd_count):
-    def open_now():
-        return len(os.listdir("/proc/self/fd"))
+def test_many_boxes_leave_neither_descriptors_nor_mounts_behind():
+    def held():
+        return len(os.listdir("/proc/self/fd")), len(Path("/proc/self/mounts").read_text().splitlines())
 
     with ColdBox(QUICK):
         pass
-    before = open_now()
-    for _ in range(fd_count):
+    before = held()
+    for _ in range(3):
         with ColdBox(QUICK) as box:
             box.run_cells(["1"])
-    assert open_now() == before
+    assert held() == before
 
 
 def test_a_folder_closed_to_others_is_shown_to_the_box_and_to_nobody_else(tmp_path):
