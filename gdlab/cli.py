@@ -1,5 +1,6 @@
 """The command line: `gdlab course`, `book`, `lab`, `release`, `grade`. Each has --help with examples."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -60,10 +61,13 @@ def book(
 
 
 @app.command()
-def lab() -> None:
+def lab(
+    browser: Annotated[bool, typer.Option(help="Open a browser window on it.")] = True,
+    port: Annotated[int, typer.Option(help="Where JupyterLab answers; the next free one if it is taken.")] = 8888,
+) -> None:
     """Copy the exercises to my-work/ (never over what you wrote) and open them in JupyterLab.
 
-    [bold]Example:[/]  gdlab lab
+    [bold]Examples:[/]  gdlab lab    ·    gdlab lab --no-browser --port 9000
     """
     root = course_root()
     work = root / "my-work"
@@ -73,7 +77,8 @@ def lab() -> None:
             mine.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(notebook, mine)
     out.print(f"Your notebooks are in {escape(str(work))}", soft_wrap=True)
-    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={work}", "--LabApp.news_url=None"]
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={work}", f"--port={port}", "--LabApp.news_url=None"]
+    command += ["--no-browser"] * (not browser) + ["--allow-root"] * (os.name == "posix" and os.geteuid() == 0)
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 

@@ -153,6 +153,18 @@ def test_on_a_terminal_the_book_is_served_until_ctrl_c(command, root, tmp_path, 
     assert "Traceback" not in printed
 
 
+def test_lab_copies_the_exercises_but_never_over_the_learners_own_work(root, tmp_path):
+    shutil.copytree(root / "exercises", tmp_path / "exercises")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "_config.yml").touch()
+    command = [GDLAB, "lab", "--no-browser", "--port", str(free_port())]
+    mine = tmp_path / "my-work" / "update_rule" / "update_rule.ipynb"
+    for expected in ((root / "exercises" / "update_rule" / "update_rule.ipynb").read_text(), "my own work"):
+        _, printed = on_a_terminal(command, tmp_path, until="is running at")
+        assert mine.read_text() == expected, printed
+        mine.write_text("my own work")
+
+
 def test_a_taken_port_is_said_in_one_sentence(root):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

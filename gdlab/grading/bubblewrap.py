@@ -170,8 +170,7 @@ def _version(bwrap: Path) -> tuple[int, ...]:
 
 def _walls(limits: Limits, user: int | None) -> list[str]:
     """bubblewrap's options: what is walled off, then the few things that are let in."""
-    bwrap = find_bubblewrap()
-    command = [str(reachable(bwrap.parent, user) / bwrap.name), "--unshare-all", "--unshare-user", "--disable-userns"]
+    command = [str(_startable(find_bubblewrap(), user)), "--unshare-all", "--unshare-user", "--disable-userns"]
     command += ["--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", "box"]
     command += ["--clearenv", *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value))]
     command += [*_system_folders(), "--proc", "/proc", "--dev", "/dev"]
@@ -184,6 +183,12 @@ def _walls(limits: Limits, user: int | None) -> list[str]:
     for scratch in ("/tmp", "/home/learner", "/dev/shm"):
         command += ["--size", str(limits.disk_bytes), "--tmpfs", scratch]
     return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/home/learner"]
+
+
+def _startable(bwrap: Path, user: int | None) -> Path:
+    """bubblewrap where `user` can start it: a wheel's finds its libraries beside it, so the whole environment is shown."""
+    home = next((folder for folder in _interpreter_folders() if bwrap.is_relative_to(folder)), bwrap.parent)
+    return reachable(home, user) / bwrap.relative_to(home)
 
 
 @cache

@@ -177,7 +177,7 @@ def _oracle_value(oracles: list[Oracle], query: wire.Query) -> wire.OracleValue:
     if not 0 <= query.oracle < len(oracles):
         return wire.OracleValue(refusal="There is no such function.")
     try:
-        return wire.OracleValue(plain(oracles[query.oracle](query.point)))
+        return wire.OracleValue(oracles[query.oracle](query.point))
     except Exception as error:
         return wire.OracleValue(refusal=f"This function cannot be asked at that point ({error}).")
 

@@ -66,7 +66,8 @@ class Oracle:
     def __call__(self, point):
         point = plain(point)
         self.queries.append(point)
-        return self.function(np.asarray(point) if isinstance(point, list) else point)
+        # Plain both ways, here as in the box: what works in the notebook works when it is graded.
+        return plain(self.function(np.asarray(point) if isinstance(point, list) else point))
 
     def fresh(self) -> "Oracle":
         return Oracle(self.function, self.shown)
