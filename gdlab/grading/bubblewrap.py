@@ -174,14 +174,14 @@ def _walls(limits: Limits, user: int | None) -> list[str]:
     command += ["--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", "box"]
     command += ["--clearenv", *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value))]
     command += [*_system_folders(), "--proc", "/proc", "--dev", "/dev"]
+    for scratch in ("/tmp", "/home/learner", "/dev/shm"):  # first: the interpreter may lie below one of them
+        command += ["--size", str(limits.disk_bytes), "--tmpfs", scratch]
     for folder in _interpreter_folders():
         command += ["--ro-bind", str(reachable(folder, user)), str(folder)]
     for hidden in _installed_gdlab():
         command += ["--tmpfs", str(hidden)]
     for inside, ours in STAND_IN.items():
         command += ["--ro-bind", str(reachable(PACKAGE, user) / ours.relative_to(PACKAGE)), inside]
-    for scratch in ("/tmp", "/home/learner", "/dev/shm"):
-        command += ["--size", str(limits.disk_bytes), "--tmpfs", scratch]
     return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/home/learner"]
 
 

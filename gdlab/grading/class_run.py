@@ -32,7 +32,7 @@ from nbgrader.preprocessors import (
 
 from gdlab.assignments import exercises_of
 from gdlab.grading.box import Box, NoSandbox
-from gdlab.grading.course import course_directory, enter_assignment, nbgrader_log, release, tools_on_path
+from gdlab.grading.course import course_directory, enter_assignment, last_line, nbgrader_log, tools_on_path
 from gdlab.grading.feedback import write_feedback
 from gdlab.grading.judging import judge_cells, write_outputs
 from gdlab.grading.submission import Submission, find_submissions, sound_notebook
@@ -129,7 +129,9 @@ class ClassRun:
             try:
                 autograde.start()
             except Exception as error:
-                raise RuntimeError("\n".join([*said, str(error)])) from error
+                if autograde.failure:
+                    raise autograde.failure from None
+                raise RuntimeError(last_line(said[0] if said else str(error))) from error
         return autograde.verdicts
 
     def _judge(self, submission: Submission, notebook) -> dict[str, Verdict]:
@@ -146,6 +148,7 @@ class JudgedAutograde(Autograde):
         super().__init__(coursedir=coursedir, **kwargs)
         self._staged, self._judge = staged, judge
         self.verdicts: dict[str, Verdict] = {}
+        self.failure: Exception | None = None
         self.force = True
         self.sanitize_preprocessors = [ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata]
         self.autograde_preprocessors = [self._judge_step, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
@@ -155,5 +158,9 @@ class JudgedAutograde(Autograde):
         self.assignments = {str(self._staged): [str(path) for path in self._staged.glob("*.ipynb")]}
 
     def _judge_step(self, notebook, resources):
-        self.verdicts = self._judge(notebook)
+        try:
+            self.verdicts = self._judge(notebook)
+        except Exception as failure:  # nbgrader logs what it catches and raises something else
+            self.failure = failure
+            raise
         return notebook, resources

@@ -60,8 +60,13 @@ def enter_assignment(course: CourseDirectory, assignment: str) -> None:
         try:
             converter.start()
         except (NbGraderException, SystemExit) as error:
-            reason = said[0].strip().splitlines()[-1] if said else str(error)
+            reason = last_line(said[0] if said else str(error))
             raise CannotRelease(f"{assignment} could not be released from {course.source_directory}: {reason}") from error
+
+
+def last_line(text: str) -> str:
+    """The last line of a log entry, which is where a traceback says what happened."""
+    return text.strip().rpartition("\n")[2]
 
 
 @contextlib.contextmanager

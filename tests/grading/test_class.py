@@ -8,6 +8,9 @@ import pytest
 from nbgrader.apps import NbGraderAPI
 from traitlets.config import Config
 
+from gdlab.grading import class_run
+from gdlab.grading.box import NoSandbox
+from gdlab.grading.class_run import ClassRun
 from gdlab.grading.course import nbgrader_log
 from gdlab.grading.judging import verdicts_in
 
@@ -84,3 +87,32 @@ def test_grading_again_gives_the_same_scores_in_the_same_gradebook(root, graded,
         (tmp_path / "submitted" / student).symlink_to(root / "tests" / "sample_class" / "submitted" / student)
     again = grade_class(tmp_path / "submitted", results)
     assert {s: one.points for s, one in again.items()} == {"hana": 5, "noor": 3}
+
+
+def test_a_sandbox_that_fails_mid_class_stops_the_run_with_its_own_sentence(tmp_path, hand_in, root):
+    hand_in(tmp_path / "submitted", "student")
+
+    def no_box():
+        raise NoSandbox("there is no sandbox any more")
+
+    run = ClassRun(tmp_path / "submitted", tmp_path / "out", root / "solutions", no_box)
+    with pytest.raises(NoSandbox, match="there is no sandbox any more"):
+        list(run.grade(run.find()))
+
+
+def test_a_submission_that_breaks_the_grader_counts_as_empty_and_the_class_goes_on(tmp_path, hand_in, grade_class, monkeypatch):
+    for student in ("before", "breaks-it", "later"):
+        hand_in(tmp_path / "submitted", student, extra="'a bug of ours'" if student == "breaks-it" else "")
+    honest = class_run.judge_cells
+
+    def buggy(cells, *rest):
+        if "'a bug of ours'" in cells:
+            raise ZeroDivisionError("in the grader itself")
+        return honest(cells, *rest)
+
+    monkeypatch.setattr(class_run, "judge_cells", buggy)
+    problems = []
+    graded = grade_class(tmp_path / "submitted", tmp_path / "out", problems=problems)
+    assert {student: one.points for student, one in graded.items()} == {"before": 8, "breaks-it": 0, "later": 8}
+    assert "ask your instructor" in graded["breaks-it"].feedback.read_text()
+    assert "ZeroDivisionError: in the grader itself" in problems[0]
