@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 PACKAGES := .venv/packages
 READY := .venv/ready
+# Each file of tests is one worker's: what a file sets up once (a graded class, a browser) is set up once.
+WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 # uv installs five times faster than pip, but does not read pip's settings: hand over the ones that matter.
 UV_SETTINGS = UV_FIND_LINKS="$${UV_FIND_LINKS:-$$(echo $$PIP_FIND_LINKS | tr ' ' ,)}" \
@@ -23,10 +25,10 @@ lab: $(READY)  ## open your own copy of the exercises in JupyterLab
 	@$(BIN)/gdlab lab
 
 test: $(READY)  ## run every test that needs no system package
-	@$(BIN)/python -m pytest -m "not system"
+	@$(BIN)/python -m pytest $(WORKERS) -m "not system"
 
 test-all: $(READY)  ## run every test: needs a Chromium on this machine
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(WORKERS)
 
 lock: $(READY)  ## renew requirements.lock: the newest versions that pyproject.toml allows
 	@printf 'hatchling\neditables\nuv\n' | env $(UV_SETTINGS) $(BIN)/uv pip compile pyproject.toml - --extra all \

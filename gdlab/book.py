@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -203,7 +204,9 @@ def open_server(folder: Path, port: int) -> ThreadingHTTPServer:
         return _Server(("127.0.0.1", port), partial(_QuietHandler, directory=str(folder)))
     except (OSError, OverflowError) as error:
         why = "is taken by another program" if getattr(error, "errno", None) == 98 else f"cannot be used ({error})"
-        raise BookError(f"Port {port} {why}: choose another one with --port, for example --port {port + 1} (or make course PORT={port + 1}).") from error
+        raise BookError(
+            f"Port {port} {why}: choose another one with --port, for example --port {port + 1} (or make course PORT={port + 1})."
+        ) from error
 
 
 def serve_book(folder: Path, port: int, tell: Callable[[str], None] = lambda url: None) -> None:
@@ -214,7 +217,5 @@ def serve_book(folder: Path, port: int, tell: Callable[[str], None] = lambda url
     """
     with open_server(folder, port) as server:
         tell(f"http://127.0.0.1:{server.server_port}")
-        try:
+        with suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            pass

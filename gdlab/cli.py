@@ -77,7 +77,14 @@ def lab(
             mine.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(notebook, mine)
     out.print(f"Your notebooks are in {escape(str(work))}", soft_wrap=True)
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={work}", f"--port={port}", "--LabApp.news_url=None"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={work}",
+        f"--port={port}",
+        "--LabApp.news_url=None",
+    ]
     command += ["--no-browser"] * (not browser) + ["--allow-root"] * (os.name == "posix" and os.geteuid() == 0)
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
@@ -96,15 +103,22 @@ def release(assignment: Annotated[str, typer.Argument(help="Which one; all where
         _fail(f"There is no assignment {assignment!r}; there is {', '.join(ASSIGNMENTS)}.")
     for name in [assignment] if assignment else ASSIGNMENTS:
         try:
-            out.print(f"Released {escape(str(release_one(name, root / 'solutions', root / 'exercises')))}", soft_wrap=True)
+            out.print(
+                f"Released {escape(str(release_one(name, root / 'solutions', root / 'exercises')))}", soft_wrap=True
+            )
         except CannotRelease as error:
             _fail(str(error))
 
 
 @app.command()
 def grade(
-    submitted: Annotated[Path, typer.Argument(help="nbgrader's folder: <student>/<assignment>/<notebook>.ipynb", show_default=False)],
-    results: Annotated[Path | None, typer.Option("--out", help="Where gradebook, graded notebooks and feedback go; beside the folder by default.")] = None,
+    submitted: Annotated[
+        Path, typer.Argument(help="nbgrader's folder: <student>/<assignment>/<notebook>.ipynb", show_default=False)
+    ],
+    results: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where gradebook, graded notebooks and feedback go; beside the folder by default."),
+    ] = None,
     function_seconds: Annotated[float, typer.Option(help="Time for all calls of one graded function.", min=0.1)] = 5.0,
     cells_seconds: Annotated[float, typer.Option(help="Time for a notebook's cells.", min=0.1)] = 20.0,
     memory_mb: Annotated[int, typer.Option(help="Memory of each process.", min=256)] = 3072,
@@ -124,7 +138,10 @@ def grade(
         _grade(submitted.resolve(), results, course_root(), limits)
     except (NoSandbox, NoSubmissions) as error:
         _fail(str(error))
-    out.print(f"\nGradebook  {escape(str(results / 'gradebook.db'))}\nFeedback   {escape(str(results / 'feedback'))}", soft_wrap=True)
+    out.print(
+        f"\nGradebook  {escape(str(results / 'gradebook.db'))}\nFeedback   {escape(str(results / 'feedback'))}",
+        soft_wrap=True,
+    )
 
 
 def course_root() -> Path:
@@ -164,7 +181,9 @@ def _serve(index: Path, port: int) -> None:
     from gdlab.book import BookError, serve_book
 
     try:
-        serve_book(index.parent, port, lambda url: out.print(f"\nThe book is at {url} until you press Ctrl-C.", soft_wrap=True))
+        serve_book(
+            index.parent, port, lambda url: out.print(f"\nThe book is at {url} until you press Ctrl-C.", soft_wrap=True)
+        )
     except BookError as error:
         _fail(str(error))
 
@@ -176,7 +195,9 @@ def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
     try:
         _grade(submitted, results, root, Limits())
     except NoSandbox as why:
-        complaints.print(f"The sample class was not graded: {escape(str(why))}", style="yellow", soft_wrap=True, highlight=False)
+        complaints.print(
+            f"The sample class was not graded: {escape(str(why))}", style="yellow", soft_wrap=True, highlight=False
+        )
         return False
     return True
 
@@ -189,8 +210,19 @@ def _grade(submitted: Path, results: Path, root: Path, limits) -> None:
     run = ClassRun(submitted, results, root / "solutions", lambda: ColdBox(limits))
     submissions = run.find()
     with ColdBox(limits):  # a machine without a sandbox is found out before anything is written
-        out.print(f"Grading {len(submissions)} submissions, each in a box of {escape(bubblewrap_version())}", soft_wrap=True, highlight=False)
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        out.print(
+            f"Grading {len(submissions)} submissions, each in a box of {escape(bubblewrap_version())}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     graded = []
     with Progress(*columns, console=out, transient=True) as progress:
         task = progress.add_task("Grading", total=len(submissions))
@@ -210,8 +242,17 @@ def _summary(graded) -> Table:
     table.add_column("Exercises", no_wrap=True)
     table.add_column("The first thing that is wrong", overflow="fold", ratio=1)
     for one in graded:
-        exercises = "\n".join(f"{MARKS.get(v.outcome, '[red]✗[/]')} {name} {v.points:g}/{v.max_points:g}" for name, v in one.verdicts.items())
-        table.add_row(escape(one.submission.student), one.submission.assignment, f"{one.points:g} of {one.max_points:g}", exercises, escape(_first_wrong(one)))
+        exercises = "\n".join(
+            f"{MARKS.get(v.outcome, '[red]✗[/]')} {name} {v.points:g}/{v.max_points:g}"
+            for name, v in one.verdicts.items()
+        )
+        table.add_row(
+            escape(one.submission.student),
+            one.submission.assignment,
+            f"{one.points:g} of {one.max_points:g}",
+            exercises,
+            escape(_first_wrong(one)),
+        )
     return table
 
 

@@ -7,7 +7,7 @@ function each check names, and the judging happens outside.
 import zlib
 
 from gdlab.assignments import find_exercise
-from gdlab.judge.answer import Failed, Local
+from gdlab.judge.answer import Local
 from gdlab.judge.judge import judge
 from gdlab.judge.verdict import Verdict
 

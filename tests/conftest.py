@@ -33,7 +33,9 @@ def sample_class():
 def hand_in(sample_class) -> Callable[..., Path]:
     """Hand in a notebook: hand_in(submitted, student, step=…, walk=…, extra=…) with right answers where none are given."""
 
-    def hand_in(submitted: Path, student: str, step=sample_class.RIGHT_STEP, walk=sample_class.RIGHT_WALK, extra="") -> Path:
+    def hand_in(
+        submitted: Path, student: str, step=sample_class.RIGHT_STEP, walk=sample_class.RIGHT_WALK, extra=""
+    ) -> Path:
         learner = sample_class.Learner(student, step, walk, (0, 0), extra=extra)
         path = submitted / student / "update_rule" / "update_rule.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,8 +49,10 @@ def hand_in(sample_class) -> Callable[..., Path]:
 def grade_class() -> Callable[..., dict[str, Graded]]:
     """Grade a folder of submissions: grade_class(submitted, out) -> what came of each student."""
 
-    def grade_class(submitted: Path, out: Path, limits: Limits = Limits(), problems: list | None = None) -> dict[str, Graded]:
-        run = ClassRun(submitted, out, ROOT / "solutions", lambda: ColdBox(limits))
+    def grade_class(
+        submitted: Path, out: Path, limits: Limits | None = None, problems: list | None = None
+    ) -> dict[str, Graded]:
+        run = ClassRun(submitted, out, ROOT / "solutions", lambda: ColdBox(limits or Limits()))
         graded = {one.submission.student: one for one in run.grade(run.find())}
         if problems is None:
             assert run.problems == []

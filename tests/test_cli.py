@@ -18,7 +18,15 @@ GDLAB = str(Path(sys.executable).parent / "gdlab")
 
 def gdlab(*arguments, cwd, prefix=(), **environment) -> subprocess.CompletedProcess:
     command = [*map(str, prefix), GDLAB, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +104,9 @@ def fake_python(folder: Path, program: str) -> Path:
 
 
 def test_a_python_too_old_is_named_in_one_sentence(bare_checkout):
-    old = fake_python(bare_checkout, f'exec {sys.executable} -c "import sys; sys.version_info = (3, 9, 2); exec(sys.argv[2])" "$@"')
+    old = fake_python(
+        bare_checkout, f'exec {sys.executable} -c "import sys; sys.version_info = (3, 9, 2); exec(sys.argv[2])" "$@"'
+    )
     done = make("course", f"PYTHON={old}", cwd=bare_checkout)
     assert done.returncode != 0
     assert f"Gradient Descent Lab needs Python 3.11, 3.12 or 3.13, and {old} is 3.9" in done.stderr
@@ -169,4 +179,8 @@ def test_a_taken_port_is_said_in_one_sentence(root):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = gdlab("book", "--serve", "--port", port, cwd=root)
-    assert done.returncode == 1 and done.stderr.startswith(f"Port {port} is taken by another program") and done.stderr.count("\n") == 1
+    assert (
+        done.returncode == 1
+        and done.stderr.startswith(f"Port {port} is taken by another program")
+        and done.stderr.count("\n") == 1
+    )

@@ -1,7 +1,7 @@
 """Assignment 1, the update rule: one step against the gradient, and a whole walk of them.
 
-    gradient_step(theta, grad, lr)          -> theta                      3 points
-    descend(grad_fn, theta, lr, steps)      -> path (steps + 1, …)        5 points
+gradient_step(theta, grad, lr)          -> theta                      3 points
+descend(grad_fn, theta, lr, steps)      -> path (steps + 1, …)        5 points
 """
 
 import functools
@@ -90,13 +90,33 @@ GRADIENT_STEP = Exercise(
         Part("unchanged", "the caller's theta stays as it was", 1),
     ),
     mistakes=(
-        Mistake("adds-the-gradient", lambda theta, grad, lr: theta + lr * grad, "You moved uphill; which way does a gradient point?"),
+        Mistake(
+            "adds-the-gradient",
+            lambda theta, grad, lr: theta + lr * grad,
+            "You moved uphill; which way does a gradient point?",
+        ),
         Mistake("forgets-lr", lambda theta, grad, lr: theta - grad, "Doubling lr changes nothing in your step."),
-        Mistake("assigns-the-step", lambda theta, grad, lr: -lr * grad, "The old position is lost; compare =- with -=."),
-        Mistake("returns-only-the-step", lambda theta, grad, lr: lr * grad, "That is how far to move; where do you arrive?"),
-        Mistake("lr-outside-bracket", lambda theta, grad, lr: lr * (theta - grad), "lr shrinks theta as well; look at your brackets."),
-        Mistake("sign-only", lambda theta, grad, lr: theta - lr * np.sign(grad), "Steep and flat slopes move you equally far."),
-        Mistake("one-slope-for-all", lambda theta, grad, lr: theta - lr * np.mean(grad), "All coordinates moved alike, yet each has its own slope."),
+        Mistake(
+            "assigns-the-step", lambda theta, grad, lr: -lr * grad, "The old position is lost; compare =- with -=."
+        ),
+        Mistake(
+            "returns-only-the-step", lambda theta, grad, lr: lr * grad, "That is how far to move; where do you arrive?"
+        ),
+        Mistake(
+            "lr-outside-bracket",
+            lambda theta, grad, lr: lr * (theta - grad),
+            "lr shrinks theta as well; look at your brackets.",
+        ),
+        Mistake(
+            "sign-only",
+            lambda theta, grad, lr: theta - lr * np.sign(grad),
+            "Steep and flat slopes move you equally far.",
+        ),
+        Mistake(
+            "one-slope-for-all",
+            lambda theta, grad, lr: theta - lr * np.mean(grad),
+            "All coordinates moved alike, yet each has its own slope.",
+        ),
     ),
     properties=(LEAVES_INPUTS_ALONE(part="unchanged"),),
     alternatives=(
@@ -139,13 +159,22 @@ def _walk_cases(rng):
         return float(rng.uniform(0.1, 0.3))
 
     def number(steps):
-        return Case("number", {"grad_fn": _slope_1d(rng), "theta": float(_signed(rng, 3, 6)), "lr": lr(), "steps": steps})
+        return Case(
+            "number", {"grad_fn": _slope_1d(rng), "theta": float(_signed(rng, 3, 6)), "lr": lr(), "steps": steps}
+        )
 
     def array(shape, steps):
         grad_fn = _slope_coupled(rng, int(np.prod(shape)))
         return Case("array", {"grad_fn": grad_fn, "theta": _signed(rng, 2, 5, shape), "lr": lr(), "steps": steps})
 
-    return [number(int(rng.integers(4, 8))), number(1), number(0), array((2,), int(rng.integers(4, 8))), array((3,), 2), array((2, 2), 3)]
+    return [
+        number(int(rng.integers(4, 8))),
+        number(1),
+        number(0),
+        array((2,), int(rng.integers(4, 8))),
+        array((3,), 2),
+        array((2, 2), 3),
+    ]
 
 
 def _walk_by_filling_in(grad_fn, theta, lr, steps):
@@ -222,12 +251,26 @@ DESCEND = Exercise(
         Part("manners", "one gradient a step, and the caller's theta stays as it was", 1),
     ),
     mistakes=(
-        Mistake("start-not-recorded", lambda *inputs: descend(*inputs)[1:], "Row 0 is missing: what do you know before stepping?"),
-        Mistake("returns-only-the-end", lambda *inputs: descend(*inputs)[-1], "We want the whole path, not only its last point."),
-        Mistake("one-step-short", lambda *inputs: descend(*inputs)[:-1], "One point too few: count fence posts, not gaps."),
+        Mistake(
+            "start-not-recorded",
+            lambda *inputs: descend(*inputs)[1:],
+            "Row 0 is missing: what do you know before stepping?",
+        ),
+        Mistake(
+            "returns-only-the-end",
+            lambda *inputs: descend(*inputs)[-1],
+            "We want the whole path, not only its last point.",
+        ),
+        Mistake(
+            "one-step-short", lambda *inputs: descend(*inputs)[:-1], "One point too few: count fence posts, not gaps."
+        ),
         Mistake("gradient-never-recomputed", _never_recomputed, "The slope changes as you move; you measured it once."),
         Mistake("same-array-appended", _same_array_appended, "All rows are equal: you stored one array many times."),
-        Mistake("one-coordinate-at-a-time", _one_coordinate_at_a_time, "Later coordinates saw a point that had already moved."),
+        Mistake(
+            "one-coordinate-at-a-time",
+            _one_coordinate_at_a_time,
+            "Later coordinates saw a point that had already moved.",
+        ),
         Mistake("climbs", _climbs, "The loss grows along your path; check the sign."),
     ),
     properties=(

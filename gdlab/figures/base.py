@@ -68,4 +68,8 @@ class Figure(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
         picture = self.picture()
-        return {**data, MIME: {"figure": self.figure, "state": self.state(), "svg": picture}, "image/svg+xml": picture}, metadata
+        return {
+            **data,
+            MIME: {"figure": self.figure, "state": self.state(), "svg": picture},
+            "image/svg+xml": picture,
+        }, metadata

@@ -36,9 +36,7 @@ Path = Sequence[float]
 Scale = Callable[[float], float]
 
 
-def bowl_picture(
-    paths: Sequence[tuple[str, Path]], width: int = 640, height: int = 360, *, table: bool = False
-) -> str:
+def bowl_picture(paths: Sequence[tuple[str, Path]], width: int = 640, height: int = 360, *, table: bool = False) -> str:
     """Draw walks on the bowl.
 
     Args:

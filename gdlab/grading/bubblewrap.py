@@ -101,7 +101,9 @@ def raise_walls(limits: Limits, read_fd: int, write_fd: int) -> Walls:
     info_read, info_write = os.pipe()
     passed = (read_fd, write_fd, info_write, filter_fd)
     try:
-        process = _start(limits, passed, ["--info-fd", str(info_write), "--seccomp", str(filter_fd)], [str(read_fd), str(write_fd)])
+        process = _start(
+            limits, passed, ["--info-fd", str(info_write), "--seccomp", str(filter_fd)], [str(read_fd), str(write_fd)]
+        )
     except OSError as error:
         os.close(info_read)
         raise NoSandbox(f"bubblewrap could not be started ({error.strerror or error}). {SANDBOX_HELP}") from error
@@ -171,7 +173,18 @@ def _version(bwrap: Path) -> tuple[int, ...]:
 def _walls(limits: Limits, user: int | None) -> list[str]:
     """bubblewrap's options: what is walled off, then the few things that are let in."""
     command = [str(_startable(find_bubblewrap(), user)), "--unshare-all", "--unshare-user", "--disable-userns"]
-    command += ["--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", "box"]
+    command += [
+        "--uid",
+        "1000",
+        "--gid",
+        "1000",
+        "--cap-drop",
+        "ALL",
+        "--die-with-parent",
+        "--new-session",
+        "--hostname",
+        "box",
+    ]
     command += ["--clearenv", *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value))]
     command += [*_system_folders(), "--proc", "/proc", "--dev", "/dev"]
     for scratch in ("/tmp", "/home/learner", "/dev/shm"):  # first: the interpreter may lie below one of them
@@ -216,7 +229,13 @@ def _interpreter_folders() -> tuple[Path, ...]:
 @cache
 def _installed_gdlab() -> tuple[Path, ...]:
     """gdlab itself where it is installed among the packages rather than linked: the box must not have it."""
-    return tuple({Path(folder) / "gdlab" for folder in sys.path if (Path(folder) / "gdlab").is_dir() and "site-packages" in folder})
+    return tuple(
+        {
+            Path(folder) / "gdlab"
+            for folder in sys.path
+            if (Path(folder) / "gdlab").is_dir() and "site-packages" in folder
+        }
+    )
 
 
 def _memory_file(content: bytes | None) -> int:

@@ -109,7 +109,9 @@ class ClassRun:
         except NoSandbox:
             raise
         except Exception:
-            self.problems.append(f"{submission.student}/{submission.assignment} broke the grader and counts as empty:\n{traceback.format_exc(limit=-3)}")
+            self.problems.append(
+                f"{submission.student}/{submission.assignment} broke the grader and counts as empty:\n{traceback.format_exc(limit=-3)}"
+            )
             note = "Your notebook could not be graded as it is; ask your instructor."
             verdicts = self._record(course, submission, released, source.stem)
         feedback = write_feedback(course, submission, source.stem, note)
@@ -150,8 +152,20 @@ class JudgedAutograde(Autograde):
         self.verdicts: dict[str, Verdict] = {}
         self.failure: Exception | None = None
         self.force = True
-        self.sanitize_preprocessors = [ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata]
-        self.autograde_preprocessors = [self._judge_step, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+        self.sanitize_preprocessors = [
+            ClearOutput,
+            DeduplicateIds,
+            OverwriteKernelspec,
+            OverwriteCells,
+            CheckCellMetadata,
+        ]
+        self.autograde_preprocessors = [
+            self._judge_step,
+            LimitOutput,
+            SaveAutoGrades,
+            AssignLatePenalties,
+            CheckCellMetadata,
+        ]
 
     def init_notebooks(self) -> None:
         """This submission and no other: nbgrader would search by glob, and student names may hold its signs."""

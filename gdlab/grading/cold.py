@@ -27,11 +27,10 @@ GARBAGE = "Your notebook's process sent something that is not an answer."
 class ColdBox:
     """A `gdlab.grading.box.Box` that starts Python from scratch.
 
-    >>> with ColdBox(Limits()) as box:  # doctest: +SKIP
-    ...     box.run_cells(["def double(x): return 2 * x"])
-    ...     with box.function("double") as answer:
-    ...         answer({"x": 4.0}).value
-    8.0
+    with ColdBox(Limits()) as box:
+        box.run_cells(["def double(x): return 2 * x"])
+        with box.function("double") as answer:
+            answer({"x": 4.0}).value    # 8.0
     """
 
     def __init__(self, limits: Limits):
@@ -58,7 +57,9 @@ class ColdBox:
         if self._walls is None:
             self._open()
             self._run_cells()
-        boxed = BoxedFunction(self._channel, time.monotonic() + self._limits.function_seconds, self._limits.function_seconds)
+        boxed = BoxedFunction(
+            self._channel, time.monotonic() + self._limits.function_seconds, self._limits.function_seconds
+        )
         try:
             self._channel.send(wire.Ask(name), boxed.deadline)
             yield boxed
@@ -151,7 +152,11 @@ class BoxedFunction:
         except wire.Broken:
             raise self._lose("ended", ENDED) from None
         if isinstance(frame, wire.Failure):
-            raise Failed(frame.kind if frame.kind in ("raised", "untouched", "missing", "ended", "unreadable") else "raised", frame.sentence, frame.line)
+            raise Failed(
+                frame.kind if frame.kind in ("raised", "untouched", "missing", "ended", "unreadable") else "raised",
+                frame.sentence,
+                frame.line,
+            )
         if isinstance(frame, wire.Value):
             return Reply(_plain_or_failed(frame.value), tuple(name for name in frame.changed if name in inputs))
         raise self._lose("ended", ENDED if isinstance(frame, wire.Ready) else GARBAGE)

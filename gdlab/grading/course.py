@@ -1,10 +1,10 @@
 """The course as nbgrader sees it: where its folders are, its gradebook, and the release of an assignment.
 
-    solutions/<assignment>/<notebook>.ipynb              what an instructor edits
-    exercises/<assignment>/<notebook>.ipynb              what a learner gets, made by `release`
-    OUT/autograded/<student>/<assignment>/…              graded notebooks, readable by nbgrader's formgrader
-    OUT/feedback/<student>/<assignment>/<notebook>.html
-    OUT/gradebook.db                                     nbgrader's own database
+solutions/<assignment>/<notebook>.ipynb              what an instructor edits
+exercises/<assignment>/<notebook>.ipynb              what a learner gets, made by `release`
+OUT/autograded/<student>/<assignment>/…              graded notebooks, readable by nbgrader's formgrader
+OUT/feedback/<student>/<assignment>/<notebook>.html
+OUT/gradebook.db                                     nbgrader's own database
 """
 
 import contextlib
@@ -29,7 +29,9 @@ class CannotRelease(Exception):
     """nbgrader could not make an assignment's learner version; the message says why."""
 
 
-def course_directory(out: Path, solutions: Path, submitted: Path | None = None, released: Path | None = None) -> CourseDirectory:
+def course_directory(
+    out: Path, solutions: Path, submitted: Path | None = None, released: Path | None = None
+) -> CourseDirectory:
     """nbgrader's description of a course whose results lie in `out`."""
     config = Config()
     config.CourseDirectory.root = str(out)
@@ -61,7 +63,9 @@ def enter_assignment(course: CourseDirectory, assignment: str) -> None:
             converter.start()
         except (NbGraderException, SystemExit) as error:
             reason = last_line(said[0] if said else str(error))
-            raise CannotRelease(f"{assignment} could not be released from {course.source_directory}: {reason}") from error
+            raise CannotRelease(
+                f"{assignment} could not be released from {course.source_directory}: {reason}"
+            ) from error
 
 
 def last_line(text: str) -> str:

@@ -30,8 +30,12 @@ def write_feedback(course: CourseDirectory, submission: Submission, notebook: st
     Returns:
         Where the page is: feedback/<student>/<assignment>/<notebook>.html below the course's folder.
     """
-    graded = Path(course.format_path(course.autograded_directory, submission.student, submission.assignment), f"{notebook}.ipynb")
-    page = Path(course.format_path(course.feedback_directory, submission.student, submission.assignment), f"{notebook}.html")
+    graded = Path(
+        course.format_path(course.autograded_directory, submission.student, submission.assignment), f"{notebook}.ipynb"
+    )
+    page = Path(
+        course.format_path(course.feedback_directory, submission.student, submission.assignment), f"{notebook}.html"
+    )
     cells = nbformat.read(graded, as_version=4)
     text = _template().render(
         student=submission.student,
@@ -51,7 +55,12 @@ def _scores(course: CourseDirectory, submission: Submission, notebook: str) -> d
     with gradebook(course) as book:
         entry = book.find_submission_notebook(notebook, submission.assignment, submission.student)
         rows = [(grade.name.removeprefix("check_"), grade.score, grade.max_score) for grade in entry.grades]
-        return {"rows": rows, "score": entry.score, "max_score": entry.max_score, "penalty": entry.late_submission_penalty or 0}
+        return {
+            "rows": rows,
+            "score": entry.score,
+            "max_score": entry.max_score,
+            "penalty": entry.late_submission_penalty or 0,
+        }
 
 
 def _shown(cell) -> dict:
@@ -78,4 +87,6 @@ def _text(output) -> str:
 @cache
 def _template() -> jinja2.Template:
     folder = jinja2.FileSystemLoader(Path(__file__).parent)
-    return jinja2.Environment(loader=folder, autoescape=True, undefined=jinja2.StrictUndefined).get_template("feedback.html")
+    return jinja2.Environment(loader=folder, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
+        "feedback.html"
+    )

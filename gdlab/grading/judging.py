@@ -28,7 +28,9 @@ class Judged:
     verdicts: Mapping[str, Verdict]
 
 
-def judge_cells(cells: Sequence[str], exercises: Mapping[str, Exercise], make_box: Callable[[], Box], seed: int) -> Judged:
+def judge_cells(
+    cells: Sequence[str], exercises: Mapping[str, Exercise], make_box: Callable[[], Box], seed: int
+) -> Judged:
     """Run a notebook's code cells in a fresh box, then judge each exercise by asking its function.
 
     Args:
@@ -84,19 +86,28 @@ def write_outputs(notebook: NotebookNode, judged: Judged) -> None:
     for count, (cell, outputs) in enumerate(zip(code_cells, judged.outputs, strict=True), start=1):
         verdict = by_cell.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
         cell.execution_count = count
-        cell.outputs = [_verdict_output(verdict, count)] if verdict else [_notebook_output(output) for output in outputs]
+        cell.outputs = (
+            [_verdict_output(verdict, count)] if verdict else [_notebook_output(output) for output in outputs]
+        )
 
 
 def verdicts_in(notebook: NotebookNode) -> dict[str, Verdict]:
     """The verdicts that `write_outputs` put into a notebook, by exercise."""
-    stored = (output.metadata["gdlab"] for cell in notebook.cells for output in cell.get("outputs", []) if "gdlab" in output.get("metadata", {}))
+    stored = (
+        output.metadata["gdlab"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "gdlab" in output.get("metadata", {})
+    )
     verdicts = (msgspec.convert(data, Verdict) for data in stored)
     return {verdict.exercise: verdict for verdict in verdicts}
 
 
 def _verdict_output(verdict: Verdict, count: int) -> NotebookNode:
     stored = json.loads(msgspec.json.encode(verdict))
-    return new_output("execute_result", data=verdict._repr_mimebundle_(), metadata={"gdlab": stored}, execution_count=count)
+    return new_output(
+        "execute_result", data=verdict._repr_mimebundle_(), metadata={"gdlab": stored}, execution_count=count
+    )
 
 
 def _notebook_output(output: Output) -> NotebookNode:

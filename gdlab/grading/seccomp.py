@@ -45,7 +45,10 @@ def deny_list(machine: str = "") -> bytes | None:
         program += [_op(AT_LEAST, 0x40000000, 0, 1), _op(RETURN, EPERM)]
     for numbers in DENIED.values():
         program += [_op(EQUAL, numbers[column], 0, 1), _op(RETURN, EPERM)]
-    program += [_op(EQUAL, CLONE3[column], 0, 1), _op(RETURN, ENOSYS)]  # its flags lie in memory; callers fall back to clone
+    program += [
+        _op(EQUAL, CLONE3[column], 0, 1),
+        _op(RETURN, ENOSYS),
+    ]  # its flags lie in memory; callers fall back to clone
     program += [_op(EQUAL, CLONE[column], 0, 4), _op(LOAD, FIRST_ARGUMENT_AT), _op(ANY_BIT, NEW_NAMESPACES, 0, 1)]
     program += [_op(RETURN, EPERM), _op(RETURN, ALLOW)]
     program += [_op(EQUAL, SOCKET[column], 0, 5), _op(LOAD, FIRST_ARGUMENT_AT)]

@@ -55,7 +55,9 @@ def _free_id() -> int:
 def _open_to_others(path: Path) -> bool:
     """Whether a stranger can walk down to `path` and read it."""
     entries = [path, *path.parents]
-    return all(entry.stat().st_mode & stat.S_IXOTH for entry in entries[1:]) and bool(path.stat().st_mode & stat.S_IROTH)
+    return all(entry.stat().st_mode & stat.S_IXOTH for entry in entries[1:]) and bool(
+        path.stat().st_mode & stat.S_IROTH
+    )
 
 
 @cache

@@ -73,7 +73,9 @@ def sound_notebook(submission: Submission, released: NotebookNode, name: str) ->
 def _notebook_file(folder: Path, name: str) -> tuple[Path, str]:
     expected = folder / f"{name}.ipynb"
     if expected.is_symlink() or folder.is_symlink():
-        raise Unreadable("The submission is a link to another place, which is not followed. Hand in the notebook itself.")
+        raise Unreadable(
+            "The submission is a link to another place, which is not followed. Hand in the notebook itself."
+        )
     if expected.is_file():
         return expected, ""
     others = [path for path in sorted(folder.glob("*.ipynb")) if path.is_file() and not path.is_symlink()]
@@ -85,13 +87,17 @@ def _notebook_file(folder: Path, name: str) -> tuple[Path, str]:
 def _read(path: Path) -> list[tuple[str, str, str]]:
     """The cells as (type, source, nbgrader's id)."""
     if path.stat().st_size > MOST_BYTES:
-        raise Unreadable(f"The notebook has {path.stat().st_size >> 20} MB; {MOST_BYTES >> 20} MB is the most. Clear its outputs and hand it in again.")
+        raise Unreadable(
+            f"The notebook has {path.stat().st_size >> 20} MB; {MOST_BYTES >> 20} MB is the most. Clear its outputs and hand it in again."
+        )
     try:
         text = path.read_bytes().decode("utf-8-sig", errors="replace").replace("\x00", "")
         raw = nbformat.reads(text, as_version=4)
         cells = list(_cells(raw))
     except Exception as error:  # nbformat fails in as many ways as there are broken files
-        raise Unreadable(f"The file is not a readable notebook ({type(error).__name__}). Open it in Jupyter, save it, and hand it in again.") from error
+        raise Unreadable(
+            f"The file is not a readable notebook ({type(error).__name__}). Open it in Jupyter, save it, and hand it in again."
+        ) from error
     if len(cells) > MOST_CELLS:
         raise Unreadable(f"The notebook has {len(cells):,} cells; {MOST_CELLS:,} is the most.")
     return cells

@@ -75,7 +75,9 @@ class Oracle:
 
 def fresh(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Inputs for one call: arrays copied, oracles with empty memories."""
-    return {name: value.fresh() if isinstance(value, Oracle) else copy.deepcopy(value) for name, value in inputs.items()}
+    return {
+        name: value.fresh() if isinstance(value, Oracle) else copy.deepcopy(value) for name, value in inputs.items()
+    }
 
 
 def changed_inputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:

@@ -32,7 +32,11 @@ def compare(expected, got, tolerance: float, axes: Sequence[str] = ()) -> Differ
         axes: what each axis counts, to name the place: ("step", "coordinate").
     """
     if not is_numeric(expected):
-        return None if type(expected) is type(got) and expected == got else _difference("It is not the value expected.", expected, got)
+        return (
+            None
+            if type(expected) is type(got) and expected == got
+            else _difference("It is not the value expected.", expected, got)
+        )
     if got is None:
         return _difference("Your function returned nothing (None).", expected, got)
     if not is_numeric(got):
@@ -51,7 +55,11 @@ def compare(expected, got, tolerance: float, axes: Sequence[str] = ()) -> Differ
 
 def is_numeric(value) -> bool:
     """Whether a plain value is a number or an array of numbers; an empty list stands for an empty array."""
-    return isinstance(value, int | float | np.ndarray) and not isinstance(value, bool) or (isinstance(value, list) and not value)
+    return (
+        isinstance(value, int | float | np.ndarray)
+        and not isinstance(value, bool)
+        or (isinstance(value, list) and not value)
+    )
 
 
 def show(value) -> str:
@@ -59,7 +67,14 @@ def show(value) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.6g}"
     if isinstance(value, np.ndarray):
-        return np.array2string(value, threshold=40, edgeitems=4, max_line_width=88, separator=", ", formatter={"float_kind": "{:.6g}".format})
+        return np.array2string(
+            value,
+            threshold=40,
+            edgeitems=4,
+            max_line_width=88,
+            separator=", ",
+            formatter={"float_kind": "{:.6g}".format},
+        )
     return repr(value) if len(repr(value)) <= 400 else repr(value)[:400] + " …"
 
 

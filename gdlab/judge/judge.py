@@ -85,7 +85,9 @@ def draw_cases(exercise: Exercise, seed: int) -> list[Case]:
 def _ask_all(exercise: Exercise, answer: Answer, seed: int) -> list[Trial]:
     trials: list[Trial] = []
     for case in draw_cases(exercise, seed):
-        given_up = trials and isinstance(trials[-1].came, Failed) and trials[-1].came.kind not in ("raised", "unreadable")
+        given_up = (
+            trials and isinstance(trials[-1].came, Failed) and trials[-1].came.kind not in ("raised", "unreadable")
+        )
         trials.append(_ask(exercise, answer, case) if not given_up else _unasked(case, trials[-1].came))
     return trials
 
@@ -113,7 +115,9 @@ def _points_by_part(exercise: Exercise, trials: Sequence[Trial]) -> tuple[PartRe
     def earned(part) -> bool:
         if any(trial.broken and trial.broken.part == part.name for trial in trials):
             return False
-        return all(t.value_is_right for t in trials if t.case.part == part.name) if part.name in with_cases else all_right
+        return (
+            all(t.value_is_right for t in trials if t.case.part == part.name) if part.name in with_cases else all_right
+        )
 
     return tuple(PartResult(part.title, part.points, part.points if earned(part) else 0.0) for part in exercise.parts)
 

@@ -143,4 +143,6 @@ def _case(case: FailingCase) -> str:
 
 
 def _parts(parts) -> str:
-    return _rows((f"{'✓' if part.earned else '✗'} {part.title}", f"{part.earned:g} of {part.points:g}") for part in parts)
+    return _rows(
+        (f"{'✓' if part.earned else '✗'} {part.title}", f"{part.earned:g} of {part.points:g}") for part in parts
+    )

@@ -10,7 +10,9 @@ from gdlab.judge.judge import draw_cases, judge
 
 SEEDS = range(40)
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
-RIGHT = [(e, a.style, a.function) for e in EXERCISES for a in e.alternatives] + [(e, "reference", e.reference) for e in EXERCISES]
+RIGHT = [(e, a.style, a.function) for e in EXERCISES for a in e.alternatives] + [
+    (e, "reference", e.reference) for e in EXERCISES
+]
 
 
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=lambda x: x.name)

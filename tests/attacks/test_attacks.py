@@ -192,7 +192,13 @@ def graded(tmp_path_factory, hand_in, grade_class, outside):
     """All attacks in one class, an honest learner before, between and after them."""
     folder = tmp_path_factory.mktemp("attacks")
     for number, (name, attack) in enumerate(ATTACKS.items()):
-        hand_in(folder / "submitted", f"{number:02}-{name}", step=attack.step, walk=HONEST_WALK, extra=outside.filled_in(attack))
+        hand_in(
+            folder / "submitted",
+            f"{number:02}-{name}",
+            step=attack.step,
+            walk=HONEST_WALK,
+            extra=outside.filled_in(attack),
+        )
     for honest in ("00-before", "05-between", "99-after"):
         hand_in(folder / "submitted", honest)
     graded = grade_class(folder / "submitted", folder / "out", LIMITS)
@@ -203,7 +209,9 @@ def graded(tmp_path_factory, hand_in, grade_class, outside):
 def test_an_attack_gets_the_points_its_functions_earned_and_no_more(name, graded):
     verdicts = graded[name].verdicts
     assert (verdicts["gradient_step"].points, verdicts["descend"].points) == ATTACKS[name].points
-    assert verdicts["gradient_step"].sentences[0] in graded[name].feedback.read_text().replace("&#x27;", "'").replace("&#39;", "'")
+    assert verdicts["gradient_step"].sentences[0] in graded[name].feedback.read_text().replace("&#x27;", "'").replace(
+        "&#39;", "'"
+    )
 
 
 @pytest.mark.parametrize("honest", ["before", "between", "after"])
@@ -264,7 +272,14 @@ def no_walls(monkeypatch, tmp_path):
 
     def start(limits, passed, options, pipes):
         command = [sys.executable, "-I", "-B", tmp_path / "box" / "runner.py", *pipes]
-        return subprocess.Popen(command, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=passed)
+        return subprocess.Popen(
+            command,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=passed,
+        )
 
     monkeypatch.setattr(bubblewrap, "_start", start)
     monkeypatch.setattr(bubblewrap.Walls, "prove", lambda self, deadline: None)

@@ -81,7 +81,9 @@ def test_a_failing_cell_fails_the_build_and_names_the_notebook(small_book):
         build_book(root)
 
 
-@pytest.mark.parametrize("text", ["# A page\n\n[nowhere](nowhere.md)", "# A page\n\n### A level left out", "# A page\n\n{doc}`nowhere`"])
+@pytest.mark.parametrize(
+    "text", ["# A page\n\n[nowhere](nowhere.md)", "# A page\n\n### A level left out", "# A page\n\n{doc}`nowhere`"]
+)
 def test_a_warning_fails_the_build_every_time(small_book, text):
     root = small_book(text=text)
     for _ in range(2):
@@ -94,7 +96,9 @@ def test_the_kernel_is_this_environments_own(small_book, monkeypatch, tmp_path_f
     for folder in (home / ".local/share/jupyter", home / "jupyter-path"):
         kernel = folder / "kernels/python3"
         kernel.mkdir(parents=True)
-        (kernel / "kernel.json").write_text(json.dumps({"argv": ["/bin/false"], "display_name": "Another", "language": "python"}))
+        (kernel / "kernel.json").write_text(
+            json.dumps({"argv": ["/bin/false"], "display_name": "Another", "language": "python"})
+        )
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("JUPYTER_PATH", str(home / "jupyter-path"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
@@ -121,7 +125,9 @@ def test_a_figure_in_a_page_needs_nothing_from_outside(small_book):
 
 def outside(page):
     """What a page would fetch from another host; a link that a reader may click is no such thing."""
-    fetched = re.findall(r"<(?:script|link|img|iframe|source|video|audio|object|embed)\b[^>]*?(?:src|href|data)=[\"']([^\"']+)", page)
+    fetched = re.findall(
+        r"<(?:script|link|img|iframe|source|video|audio|object|embed)\b[^>]*?(?:src|href|data)=[\"']([^\"']+)", page
+    )
     fetched += re.findall(r"(?:@import|url\()\s*[\"']?([^\"')]+)", page)
     return [url for url in fetched if re.match(r"(?:https?:)?//", url) and "www.w3.org" not in url]
 
@@ -139,7 +145,11 @@ def test_no_page_and_no_style_asks_another_host(real_book):
 
 def test_formulas_have_their_fonts(real_book):
     fonts = real_book / "mathjax/output/chtml/fonts/woff-v2"
-    named = set(re.findall(r"MathJax_[A-Za-z0-9-]+\.woff", "".join(p.read_text() for p in (real_book / "mathjax").rglob("*.js"))))
+    named = set(
+        re.findall(
+            r"MathJax_[A-Za-z0-9-]+\.woff", "".join(p.read_text() for p in (real_book / "mathjax").rglob("*.js"))
+        )
+    )
     named |= {"MathJax_Main-Regular.woff", "MathJax_Math-Italic.woff", "MathJax_AMS-Regular.woff"}
     assert named <= {path.name for path in fonts.iterdir()}
 

@@ -39,7 +39,9 @@ def browser():
     """Headless Chromium."""
     program = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if program is None:
-        pytest.fail("These tests drive a real browser and found none: install the Debian package chromium.", pytrace=False)
+        pytest.fail(
+            "These tests drive a real browser and found none: install the Debian package chromium.", pytrace=False
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield browser

@@ -43,7 +43,9 @@ def test_formulas_are_drawn_with_their_own_font(page, address):
     open_page(page, f"{address}/{CHAPTER}")
     assert page.locator("mjx-container").count() > 0
     assert page.locator("mjx-merror").count() == 0
-    assert page.evaluate("document.fonts.ready.then(() => [...document.fonts].some(f => f.family.startsWith('MJX') && f.status === 'loaded'))")
+    assert page.evaluate(
+        "document.fonts.ready.then(() => [...document.fonts].some(f => f.family.startsWith('MJX') && f.status === 'loaded'))"
+    )
 
 
 def test_the_themes_icons_are_drawn(page, address):

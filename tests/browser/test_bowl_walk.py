@@ -132,7 +132,25 @@ def test_the_drawn_trajectory_is_gdlabs(new_page, write_page):
 
 
 @pytest.mark.parametrize(
-    "value", [0.0, -0.0, 1.4, -7.24, -13.384, 0.0004, 999.9996, 1234.56, -54321.0, 1e6, 2.5e9, -3e20, 1e300, float("inf"), float("-inf"), float("nan")]
+    "value",
+    [
+        0.0,
+        -0.0,
+        1.4,
+        -7.24,
+        -13.384,
+        0.0004,
+        999.9996,
+        1234.56,
+        -54321.0,
+        1e6,
+        2.5e9,
+        -3e20,
+        1e300,
+        float("inf"),
+        float("-inf"),
+        float("nan"),
+    ],
 )
 def test_numbers_read_the_same_in_javascript_and_python(page, value):
     page.add_script_tag(content=source("engine.js"))
@@ -336,7 +354,9 @@ def test_a_finger_drags_the_start_and_the_page_stays(show):
 def test_on_a_phone_nothing_scrolls_sideways(show):
     walk = show(bowl_walk(climb=True, frame=3), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     assert walk.page.evaluate("document.documentElement.scrollWidth") <= 390
-    widest = walk.page.evaluate("Math.max(...[...document.querySelectorAll('.gdl *')].map(e => e.getBoundingClientRect().right))")
+    widest = walk.page.evaluate(
+        "Math.max(...[...document.querySelectorAll('.gdl *')].map(e => e.getBoundingClientRect().right))"
+    )
     assert widest <= 390
 
 

@@ -14,7 +14,11 @@ def notebook(tmp_path, jupyterlab, open_notebook):
     """Run cells in JupyterLab: `notebook("1 + 1")` -> page."""
 
     def run(*cells):
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}  # without it JupyterLab asks which
+        kernel = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }  # without it JupyterLab asks which
         book = nbformat.v4.new_notebook(
             metadata={"kernelspec": kernel}, cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
         )
@@ -74,7 +78,6 @@ def test_figure_and_kernel_move_each_other(notebook):
     await_in_kernel(page, "walk.frame", "0")
 
 
-
 def test_a_learners_own_step_stays_live(notebook):
     page = notebook(
         "from gdlab.figures import bowl_walk\ndef my_step(theta, grad, lr):\n    return theta - lr * grad / 2\nwalk = bowl_walk(step=my_step)\nwalk"
@@ -88,6 +91,8 @@ def test_a_learners_own_step_stays_live(notebook):
 def test_the_dark_theme_reaches_the_figure(notebook, serious_findings):
     page = notebook("from gdlab.figures import bowl_walk\nbowl_walk()")
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
-    page.wait_for_function("getComputedStyle(document.querySelector('.gdl')).backgroundColor.match(/\\d+/g).every(c => c < 60)")
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('.gdl')).backgroundColor.match(/\\d+/g).every(c => c < 60)"
+    )
     page.wait_for_selector("#jupyterlab-splash", state="detached")  # it covers everything while the theme changes
     assert serious_findings(page, ".gdl") == []

@@ -73,7 +73,9 @@ def test_a_right_notebook_runs_from_top_to_bottom(exercise, root, sample_class):
     answer(exercise, "descend", sample_class.RIGHT_WALK.strip())
     exercise.evaluate("void jupyterapp.commands.execute('notebook:restart-run-all')")
     exercise.get_by_role("button", name="Confirm Kernel Restart").click()
-    expect(cell(exercise, root, "walk-predict-run").locator(".jp-OutputArea-output")).to_contain_text("[0.4 0.4 0.4 0.4]")
+    expect(cell(exercise, root, "walk-predict-run").locator(".jp-OutputArea-output")).to_contain_text(
+        "[0.4 0.4 0.4 0.4]"
+    )
     expect(cell(exercise, root, "check-descend").locator(".gdlab-verdict")).to_contain_text("Right: 5 of 5 points")
     expect(cell(exercise, root, "step-figure").locator(".gdl")).to_be_visible()
     expect(exercise.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")).to_have_count(0)

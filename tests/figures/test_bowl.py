@@ -38,7 +38,9 @@ def test_a_frame_stays_on_the_walk():
     assert walk.frame == 2
 
 
-@pytest.mark.parametrize("wrong", [{"lr": float("nan")}, {"theta0": float("inf")}, {"steps": -1}, {"frame": -1}, {"lr": "fast"}])
+@pytest.mark.parametrize(
+    "wrong", [{"lr": float("nan")}, {"theta0": float("inf")}, {"steps": -1}, {"frame": -1}, {"lr": "fast"}]
+)
 def test_settings_that_make_no_walk_are_refused(wrong):
     with pytest.raises(traitlets.TraitError):
         bowl_walk(**wrong)
@@ -102,7 +104,15 @@ def test_the_output_has_widget_state_and_picture():
     assert data["image/svg+xml"].startswith("<svg")
     figure = data[MIME]
     assert figure["figure"] == "bowl_walk" and figure["svg"] == data["image/svg+xml"]
-    assert figure["state"] == {"theta0": -1.0, "lr": 0.7, "steps": 3, "frame": 0, "climb": False, "path": [], "trouble": ""}
+    assert figure["state"] == {
+        "theta0": -1.0,
+        "lr": 0.7,
+        "steps": 3,
+        "frame": 0,
+        "climb": False,
+        "path": [],
+        "trouble": "",
+    }
 
 
 def test_every_trait_the_script_reads_is_shown_and_synced():
@@ -125,7 +135,10 @@ def test_scripts_import_nothing_and_ask_nobody():
 
 def test_a_picture_alone_loads_no_widgets():
     code = "import sys; from gdlab.figures import bowl_picture; bowl_picture([]); print('ipywidgets' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "False"
+    )
 
 
 def test_an_unknown_figure_is_named():

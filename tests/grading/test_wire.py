@@ -37,7 +37,12 @@ def soon() -> float:
     return time.monotonic() + 0.2
 
 
-@given(hnp.arrays(st.sampled_from([np.float64, np.float32, np.int64, np.bool_, np.uint8]), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0)))
+@given(
+    hnp.arrays(
+        st.sampled_from([np.float64, np.float32, np.int64, np.bool_, np.uint8]),
+        hnp.array_shapes(min_dims=0, max_dims=4, min_side=0),
+    )
+)
 def test_arrays_arrive_as_they_left(array):
     back = msgspec.msgpack.decode(encoded(wire.Value(array)), type=wire.FROM_BOX, ext_hook=wire.decode_special).value
     assert back.dtype == array.dtype and back.shape == array.shape

@@ -22,7 +22,11 @@ def test_the_difference_names_the_first_place():
     wrong = PATH.copy()
     wrong[1, 1] = 7.0
     difference = compare(PATH, wrong, 1e-5, axes=("step", "coordinate"))
-    assert (difference.sentence, difference.expected, difference.got) == ("It first goes wrong at step 1, coordinate 1.", "1", "7")
+    assert (difference.sentence, difference.expected, difference.got) == (
+        "It first goes wrong at step 1, coordinate 1.",
+        "1",
+        "7",
+    )
 
 
 @pytest.mark.parametrize(

@@ -263,12 +263,17 @@ def notebook_of(learner: Learner) -> NotebookNode:
         body = {"gradient_step": learner.step, "descend": learner.walk}.get(cell.id.replace("-", "_"), "")
         if body:
             stub = cell.source.index("    # YOUR CODE HERE")
-            cell.source = cell.source[:stub] + "\n".join(f"    {line}" if line else line for line in body.strip("\n").splitlines())
+            cell.source = cell.source[:stub] + "\n".join(
+                f"    {line}" if line else line for line in body.strip("\n").splitlines()
+            )
         if cell.id == "setup":
             cell.execution_count = 1
             cell.outputs = [new_output("display_data", data={"text/plain": "<gdlab.figures.bowl.BowlWalk object>"})]
     if learner.extra:
-        notebook.cells[2:2] = [new_markdown_cell("my notes", id="my-notes"), new_code_cell(learner.extra, id="my-scratch")]
+        notebook.cells[2:2] = [
+            new_markdown_cell("my notes", id="my-notes"),
+            new_code_cell(learner.extra, id="my-scratch"),
+        ]
     if learner.drops_checks:
         notebook.cells = [cell for cell in notebook.cells if not cell.id.startswith("check-")]
     return notebook
@@ -277,7 +282,11 @@ def notebook_of(learner: Learner) -> NotebookNode:
 def expected() -> dict:
     """The scores and mistakes that the judge must give, by learner."""
     return {
-        learner.name: {"gradient_step": learner.scores[0], "descend": learner.scores[1], "mistakes": list(learner.mistakes)}
+        learner.name: {
+            "gradient_step": learner.scores[0],
+            "descend": learner.scores[1],
+            "mistakes": list(learner.mistakes),
+        }
         for learner in CLASS
     }
 

@@ -20,13 +20,14 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import wire
-from gdlab.judge.answer import Failed, Local
-from gdlab.judge.plain import NotPlain, plain
-from gdlab.learn import CHECKED
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
+
+from gdlab.judge.answer import Failed, Local
+from gdlab.judge.plain import NotPlain, plain
+from gdlab.learn import CHECKED
 
 MOST_OUTPUTS = 200
 CUT = "\n… the rest of this output was cut."
@@ -171,7 +172,9 @@ def shown_output(kind: str, bundle: dict, most: int) -> wire.Output:
 def error_text(error: BaseException) -> str:
     """The traceback, from the learner's own lines on."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith("/box/")]
+    own = [
+        frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith("/box/")
+    ]
     head = "".join(traceback.format_list(own))
     return head + "".join(traceback.format_exception_only(type(error), error)).rstrip()
 
@@ -190,7 +193,10 @@ def answer_for(name: str, shell: Shell, channel: wire.Channel) -> None:
 def answer_calls(function, name: str, channel: wire.Channel) -> None:
     sys.stdout = sys.stderr = CappedText(0)
     while isinstance(call := channel.receive(), wire.Call):
-        inputs = {key: oracle(value, channel) if isinstance(value, wire.OracleNumber) else value for key, value in call.inputs.items()}
+        inputs = {
+            key: oracle(value, channel) if isinstance(value, wire.OracleNumber) else value
+            for key, value in call.inputs.items()
+        }
         channel.send(reply_to(function, name, inputs))
 
 
