@@ -168,7 +168,9 @@ def minibatch_gradient(theta, X, y, batch):
     if len(batch) == 0:
         raise ValueError("The batch is empty: a mean over no examples has no value.")
     if theta.shape != X.shape[1:]:
-        raise ValueError(f"theta holds one weight for each of the {X.shape[1]} columns of X, but has shape {tuple(theta.shape)}.")
+        raise ValueError(
+            f"theta holds one weight for each of the {X.shape[1]} columns of X, but has shape {tuple(theta.shape)}."
+        )
     if y.shape not in {(len(X),), (len(X), 1)}:
         raise ValueError(f"y holds one label for each of the {len(X)} rows of X, but has shape {tuple(y.shape)}.")
     inputs, labels = X[batch], y[batch].reshape(len(batch))
@@ -201,10 +203,14 @@ def accumulate_gradients(grads, counts):
     """
     grads, counts = list(grads), [_whole("each count", count, least=0) for count in counts]
     if len(grads) != len(counts):
-        raise ValueError(f"Each micro-batch has one gradient and one count, but there are {len(grads)} and {len(counts)}.")
+        raise ValueError(
+            f"Each micro-batch has one gradient and one count, but there are {len(grads)} and {len(counts)}."
+        )
     if sum(counts) == 0:
         raise ValueError("There are no examples to average over: every count is 0.")
-    return _weighted_mean([grad for grad, count in zip(grads, counts) if count], [count for count in counts if count])
+    return _weighted_mean(
+        [grad for grad, count in zip(grads, counts, strict=True) if count], [count for count in counts if count]
+    )
 
 
 def _weighted_mean(trees, weights):
@@ -213,7 +219,7 @@ def _weighted_mean(trees, weights):
         return {key: _weighted_mean([tree[key] for tree in trees], weights) for key in first}
     if isinstance(first, (list, tuple)):
         return type(first)(_weighted_mean(list(parts), weights) for parts in zip(*trees, strict=True))
-    return sum(weight * part for weight, part in zip(weights, trees)) / sum(weights)
+    return sum(weight * part for weight, part in zip(weights, trees, strict=True)) / sum(weights)
 
 
 def in_micro_batches(loss_and_grad: Callable, micro_batch: int) -> Callable:
@@ -238,7 +244,9 @@ def in_micro_batches(loss_and_grad: Callable, micro_batch: int) -> Callable:
 
     def accumulated(theta, batch):
         parts = [batch[start : start + micro_batch] for start in range(0, len(batch), micro_batch)]
-        loss, grad = accumulate_gradients([tuple(loss_and_grad(theta, part)) for part in parts], [len(part) for part in parts])
+        loss, grad = accumulate_gradients(
+            [tuple(loss_and_grad(theta, part)) for part in parts], [len(part) for part in parts]
+        )
         return float(loss), grad
 
     return accumulated
@@ -314,7 +322,9 @@ def finite_population_correction(n: int, batch_size: int) -> float:
     return math.sqrt(1 - batch_size / n)
 
 
-def draw_batch_gradients(grads, batch_size: int, draws: int, rng: np.random.Generator, *, replace: bool = False) -> np.ndarray:
+def draw_batch_gradients(
+    grads, batch_size: int, draws: int, rng: np.random.Generator, *, replace: bool = False
+) -> np.ndarray:
     """Measure instead of computing: the gradients of `draws` random batches.
 
     Args:

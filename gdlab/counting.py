@@ -60,7 +60,9 @@ def step_at(epoch: int, step_in_epoch: int, n_examples: int, batch_size: int, dr
     per_epoch = _some_steps_per_epoch(n_examples, batch_size, drop_last)
     epoch, step_in_epoch = _whole("epoch", epoch, least=0), _whole("step_in_epoch", step_in_epoch, least=0)
     if step_in_epoch >= per_epoch:
-        raise ValueError(f"An epoch has {per_epoch} steps, numbered 0 to {per_epoch - 1}: there is no step {step_in_epoch} in it.")
+        raise ValueError(
+            f"An epoch has {per_epoch} steps, numbered 0 to {per_epoch - 1}: there is no step {step_in_epoch} in it."
+        )
     return epoch * per_epoch + step_in_epoch
 
 
@@ -77,7 +79,9 @@ def examples_seen(step: int, n_examples: int, batch_size: int, drop_last: bool =
     (50001, 50101)
     """
     epoch, step_in_epoch = where_am_i(step, n_examples, batch_size, drop_last)
-    return epoch * _examples_per_epoch(n_examples, batch_size, drop_last) + step_in_epoch * _whole("batch_size", batch_size)
+    return epoch * _examples_per_epoch(n_examples, batch_size, drop_last) + step_in_epoch * _whole(
+        "batch_size", batch_size
+    )
 
 
 def steps_for_examples(examples: int, n_examples: int, batch_size: int, drop_last: bool = False) -> int:

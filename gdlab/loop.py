@@ -195,7 +195,9 @@ def _check_arguments(batches, total_steps, checkpoint, checkpoint_every, resume)
     if checkpoint is None and (checkpoint_every is not None or resume):
         raise ValueError("checkpoint_every and resume need to know the file: name it with checkpoint=….")
     if checkpoint is not None and not (hasattr(batches, "state") and hasattr(batches, "restore")):
-        raise ValueError("To go on exactly, the batches must be saved too: use gdlab.batching.Batches, or give yours state() and restore().")
+        raise ValueError(
+            "To go on exactly, the batches must be saved too: use gdlab.batching.Batches, or give yours state() and restore()."
+        )
 
 
 def _clip(grad, max_norm):
@@ -370,7 +372,9 @@ def write_record(record: list[dict[str, Any]], path: str | Path) -> None:
 
 def _as_csv(record) -> str:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(column for row in record for column in row)), lineterminator="\n")
+    writer = csv.DictWriter(
+        text, fieldnames=list(dict.fromkeys(column for row in record for column in row)), lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(record)
     return text.getvalue()
@@ -381,7 +385,9 @@ def _as_json_lines(record) -> str:
         value = value.item() if isinstance(value, np.generic) else value
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return "".join(json.dumps({column: finite(value) for column, value in row.items()}, allow_nan=False) + "\n" for row in record)
+    return "".join(
+        json.dumps({column: finite(value) for column, value in row.items()}, allow_nan=False) + "\n" for row in record
+    )
 
 
 # ---------------------------------------------------------------- checkpoints
@@ -434,7 +440,13 @@ def save_run(path: str | Path, run: Run) -> None:
         TypeError: if something in it is neither array, number, text nor generator.
     """
     parts = {"theta": run.theta, "state": run.state, "step": run.step, "rng": getattr(run.batches, "rng", None)}
-    more = {"batches": run.batches.state(), "model_rng": run.rng, "record": run.record, "best": run.best, "stopped": run.stopped}
+    more = {
+        "batches": run.batches.state(),
+        "model_rng": run.rng,
+        "record": run.record,
+        "best": run.best,
+        "stopped": run.stopped,
+    }
     write_checkpoint(path, parts | more)
 
 
@@ -448,8 +460,12 @@ def _take_up(run: Run, path: str | Path) -> int | None:
     content = read_checkpoint(path)
     missing = {"theta", "state", "step", "batches", "model_rng", "record", "best", "stopped"} - set(content)
     if missing:
-        raise CheckpointError(f"{path} holds no {', '.join(sorted(missing))}: resume needs a checkpoint that train wrote.")
-    ours, theirs = ([(place, np.shape(leaf)) for place, leaf in named_leaves(tree)] for tree in (run.theta, content["theta"]))
+        raise CheckpointError(
+            f"{path} holds no {', '.join(sorted(missing))}: resume needs a checkpoint that train wrote."
+        )
+    ours, theirs = (
+        [(place, np.shape(leaf)) for place, leaf in named_leaves(tree)] for tree in (run.theta, content["theta"])
+    )
     if ours != theirs:
         raise ValueError(f"{path} belongs to another model: it has {theirs}, this one has {ours}.")
     run.batches.restore(content["batches"])
@@ -462,7 +478,9 @@ def _take_up(run: Run, path: str | Path) -> int | None:
 def _set_generator(rng: np.random.Generator | None, saved: np.random.Generator | None) -> None:
     ours, theirs = ("none" if each is None else type(each.bit_generator).__name__ for each in (rng, saved))
     if ours != theirs:
-        raise ValueError(f"The run was saved with rng of the kind {theirs}, but rng is now {ours}: pass one of the same kind.")
+        raise ValueError(
+            f"The run was saved with rng of the kind {theirs}, but rng is now {ours}: pass one of the same kind."
+        )
     if rng is not None:
         rng.bit_generator.state = saved.bit_generator.state
 
@@ -505,11 +523,19 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
                 head = json.loads(archive.read(CONTENTS)) if CONTENTS in archive.namelist() else {}
                 if head.get("format") == FORMAT and head["version"] == VERSION:
                     # Whole entries first: that checks their sums before anything is made of them.
-                    return _from_json(head["content"], lambda k: np.load(io.BytesIO(archive.read(f"{k}.npy")), allow_pickle=False))
-        except Exception as damage:  # a flipped bit can raise nearly anything inside zipfile; the file was opened before
-            raise CheckpointError(f"{path} is damaged, or no checkpoint at all: it cannot be read ({damage}).") from damage
+                    return _from_json(
+                        head["content"], lambda k: np.load(io.BytesIO(archive.read(f"{k}.npy")), allow_pickle=False)
+                    )
+        except (
+            Exception
+        ) as damage:  # a flipped bit can raise nearly anything inside zipfile; the file was opened before
+            raise CheckpointError(
+                f"{path} is damaged, or no checkpoint at all: it cannot be read ({damage})."
+            ) from damage
     if head.get("format") == FORMAT:
-        raise CheckpointError(f"{path} has format version {head['version']}, but this gdlab reads version {VERSION}: update gdlab.")
+        raise CheckpointError(
+            f"{path} has format version {head['version']}, but this gdlab reads version {VERSION}: update gdlab."
+        )
     raise CheckpointError(f"{path} is a zip file, but no checkpoint of gdlab: it holds no {CONTENTS} of ours.")
 
 
@@ -535,7 +561,9 @@ def _to_json(value, arrays: list[np.ndarray]):
             return [_to_json(part, arrays) for part in value]
         case tuple():
             return {"tuple": [_to_json(part, arrays) for part in value]}
-    raise TypeError(f"A checkpoint holds arrays, numbers, text and generators, but here is a {type(value).__name__}: turn it into one of these.")
+    raise TypeError(
+        f"A checkpoint holds arrays, numbers, text and generators, but here is a {type(value).__name__}: turn it into one of these."
+    )
 
 
 def _from_json(value, load_array: Callable[[int], np.ndarray]):
@@ -560,14 +588,19 @@ def _from_json(value, load_array: Callable[[int], np.ndarray]):
     raise CheckpointError(f"it holds a {kind!r}, which this gdlab does not know")
 
 
-BIT_GENERATORS = {kind.__name__: kind for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)}
+BIT_GENERATORS = {
+    kind.__name__: kind
+    for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
+}
 SEED_PARTS = ("entropy", "spawn_key", "pool_size", "n_children_spawned")
 
 
 def _parts_of(bits) -> dict[str, Any]:
     """A bit generator's state, and its seed sequence: `rng.spawn` goes on from that one."""
     if type(bits).__name__ not in BIT_GENERATORS:
-        raise TypeError(f"The generator is a {type(bits).__name__}; one that can be saved is {', '.join(BIT_GENERATORS)}.")
+        raise TypeError(
+            f"The generator is a {type(bits).__name__}; one that can be saved is {', '.join(BIT_GENERATORS)}."
+        )
     return {"state": bits.state, "seed": {name: getattr(bits.seed_seq, name) for name in SEED_PARTS}}
 
 
@@ -581,7 +614,9 @@ def _bit_generator(parts: dict[str, Any]):
 def _replacing(path: str | Path) -> Iterator[io.BufferedWriter]:
     """A file that takes `path`'s place in one instant, when all of it is on the disk, or never."""
     path = Path(os.path.realpath(path))  # through a link, so that the link stays one
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")  # the same folder: renaming works only within a disk
+    partial = path.with_name(
+        f".{path.name}.{secrets.token_hex(4)}.partial"
+    )  # the same folder: renaming works only within a disk
     try:
         with open(partial, "xb") as file:
             yield file
@@ -610,7 +645,13 @@ def _progress_bar(wanted: bool | None, done: int, total: int):
     from rich.console import Console  # only here: a loop without a bar need not load it
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = ("training", BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"), TimeRemainingColumn())
+    columns = (
+        "training",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("training", total=total, completed=done, loss="…")
         yield lambda step, loss: bar.update(task, completed=step, loss=f"{float(loss):.4g}")

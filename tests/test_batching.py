@@ -75,7 +75,9 @@ WRONG_EPOCHS = {
     "always-drops-last": lambda n, b, rng, drop_last: epoch_batches(n, b, rng, True),
     "never-drops-last": lambda n, b, rng, drop_last: epoch_batches(n, b, rng, False),
     "drops-last-even-if-full": lambda n, b, rng, drop_last: epoch_batches(n, b, rng)[: -1 if drop_last else None],
-    "with-replacement": lambda n, b, rng, drop_last: _cut(rng.integers(n, size=n), b, n // b if drop_last else -(-n // b)),
+    "with-replacement": lambda n, b, rng, drop_last: _cut(
+        rng.integers(n, size=n), b, n // b if drop_last else -(-n // b)
+    ),
     "empty-last-batch": lambda n, b, rng, drop_last: _cut(rng.permutation(n), b, n // b + (not drop_last)),
     "shuffles-blocks": _blocks,
 }
@@ -103,7 +105,7 @@ def test_every_example_comes_once_an_epoch(n, batch_size, drop_last, seed):
 def test_batches_come_only_from_the_generator_passed_in():
     before = np.random.get_state()[1].copy()
     once, again = (epoch_batches(30, 7, np.random.default_rng(5)) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(once, again))
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
     assert np.array_equal(before, np.random.get_state()[1])
 
 
@@ -127,7 +129,7 @@ def test_full_mini_and_single_batches_make_epochs_of_their_length(batch_size, pe
 def test_batches_are_those_of_epoch_batches_one_epoch_after_the_other():
     rng = np.random.default_rng(8)
     expected = [batch for _ in range(3) for batch in epoch_batches(11, 4, rng)]
-    for batch, right in zip(Batches(11, 4, np.random.default_rng(8)), expected):
+    for batch, right in zip(Batches(11, 4, np.random.default_rng(8)), expected, strict=False):
         assert np.array_equal(batch, right)
 
 
@@ -240,7 +242,11 @@ def test_over_all_batches_of_a_size_the_gradient_is_right_on_average():
 
 @pytest.mark.parametrize(
     ("theta", "y", "batch", "sentence"),
-    [(THETA, Y, [], "no examples"), (THETA, Y[:5], [0], "one label for each"), (THETA[:, None], Y, [0], "one weight for each")],
+    [
+        (THETA, Y, [], "no examples"),
+        (THETA, Y[:5], [0], "one label for each"),
+        (THETA[:, None], Y, [0], "one weight for each"),
+    ],
 )
 def test_shapes_that_would_broadcast_are_refused(theta, y, batch, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -264,8 +270,8 @@ def _running_half(grads, counts):
 WRONG_SUMS = {
     "plain-mean": lambda g, n: sum(g) / len(g),
     "plain-sum": lambda g, n: sum(g),
-    "weighted-sum": lambda g, n: sum(k * x for k, x in zip(n, g)),
-    "weighted-over-k": lambda g, n: sum(k * x for k, x in zip(n, g)) / len(g),
+    "weighted-sum": lambda g, n: sum(k * x for k, x in zip(n, g, strict=True)),
+    "weighted-over-k": lambda g, n: sum(k * x for k, x in zip(n, g, strict=True)) / len(g),
     "last-one-wins": lambda g, n: g[-1],
     "running-half": _running_half,
     "last-one-lost": lambda g, n: accumulate_gradients(g[:-1], n[:-1]),
@@ -273,12 +279,16 @@ WRONG_SUMS = {
 
 
 def test_unequal_micro_batches_add_up_to_the_large_batch():
-    assert _accumulated(accumulate_gradients) == pytest.approx(minibatch_gradient(THETA, X, Y, np.concatenate(PARTS)), rel=1e-13)
+    assert _accumulated(accumulate_gradients) == pytest.approx(
+        minibatch_gradient(THETA, X, Y, np.concatenate(PARTS)), rel=1e-13
+    )
 
 
 @pytest.mark.parametrize("name", WRONG_SUMS)
 def test_a_wrong_sum_of_micro_batches_is_not_the_large_batch(name):
-    assert _accumulated(WRONG_SUMS[name]) != pytest.approx(minibatch_gradient(THETA, X, Y, np.concatenate(PARTS)), rel=1e-2)
+    assert _accumulated(WRONG_SUMS[name]) != pytest.approx(
+        minibatch_gradient(THETA, X, Y, np.concatenate(PARTS)), rel=1e-2
+    )
 
 
 def test_accumulation_keeps_trees_float32_and_torch():
@@ -294,7 +304,9 @@ def test_a_micro_batch_that_counts_nothing_has_no_say():
     assert accumulate_gradients([np.array([np.nan]), np.array([2.0])], [0, 5]).tolist() == [2.0]
 
 
-@pytest.mark.parametrize(("counts", "sentence"), [([1], "are 2 and 1"), ([0, 0], "no examples"), ([1, -1], "from 0 up")])
+@pytest.mark.parametrize(
+    ("counts", "sentence"), [([1], "are 2 and 1"), ([0, 0], "no examples"), ([1, -1], "from 0 up")]
+)
 def test_counts_that_do_not_fit_are_refused(counts, sentence):
     with pytest.raises(ValueError, match=sentence):
         accumulate_gradients([np.ones(2), np.ones(2)], counts)
@@ -306,7 +318,9 @@ def test_looking_in_micro_batches_changes_neither_loss_nor_gradient(micro_batch,
         return float(np.mean(_errors(theta, X, Y, batch) ** 2) / 2), minibatch_gradient(theta, X, Y, batch)
 
     batch = np.concatenate(PARTS)[:size]
-    (loss, grad), (whole_loss, whole_grad) = (f(THETA, batch) for f in (in_micro_batches(loss_and_grad, micro_batch), loss_and_grad))
+    (loss, grad), (whole_loss, whole_grad) = (
+        f(THETA, batch) for f in (in_micro_batches(loss_and_grad, micro_batch), loss_and_grad)
+    )
     assert loss == pytest.approx(whole_loss, rel=1e-12) and isinstance(loss, float)
     assert grad == pytest.approx(whole_grad, rel=1e-11, abs=1e-13)
 
@@ -323,7 +337,12 @@ WRONG_SCALES = {
     "unscaled": lambda lr, base, b, rule: lr,
 }
 # Goyal et al. 2017 train ImageNet with 0.1 at 256 images and 3.2 at 8192; the rest by hand.
-SCALED = [((0.1, 256, 8192, "linear"), 3.2), ((0.2, 64, 80, "linear"), 0.25), ((0.3, 64, 100, "sqrt"), 0.375), ((0.3, 100, 64, "sqrt"), 0.24)]
+SCALED = [
+    ((0.1, 256, 8192, "linear"), 3.2),
+    ((0.2, 64, 80, "linear"), 0.25),
+    ((0.3, 64, 100, "sqrt"), 0.375),
+    ((0.3, 100, 64, "sqrt"), 0.24),
+]
 
 
 def test_the_rate_scales_as_published():
@@ -358,7 +377,11 @@ WRONG_NOISE = {
 
 def all_batches_of(batch_size, replace):
     """The mean gradient of every batch that could be drawn: no sampling, the whole distribution."""
-    draw = itertools.product(range(len(GRADS)), repeat=batch_size) if replace else itertools.combinations(range(len(GRADS)), batch_size)
+    draw = (
+        itertools.product(range(len(GRADS)), repeat=batch_size)
+        if replace
+        else itertools.combinations(range(len(GRADS)), batch_size)
+    )
     return np.array([GRADS[list(batch)].mean(axis=0) for batch in draw])
 
 
@@ -388,7 +411,9 @@ def test_forgetting_the_finite_population_is_caught_by_all_batches():
 def test_measured_noise_follows_one_over_root_b(replace):
     grads = np.random.default_rng(4).standard_t(8, (256, 2)) * [1.0, 5.0] + [2.0, -3.0]
     for batch_size in (4, 16, 64, 128):
-        measured = draw_batch_gradients(grads, batch_size, 4000, np.random.default_rng(batch_size), replace=replace).std(axis=0)
+        measured = draw_batch_gradients(
+            grads, batch_size, 4000, np.random.default_rng(batch_size), replace=replace
+        ).std(axis=0)
         # The spread of 4000 draws is known to about 1/√8000 = 1.1 %: five times that is not chance.
         assert measured == pytest.approx(gradient_noise(grads, batch_size, replace=replace), rel=0.056)
 
@@ -397,7 +422,14 @@ def test_batch_256_has_a_sixteenth_of_the_noise_of_batch_1():
     assert gradient_noise(GRADS, 1) / gradient_noise(GRADS, 256) == pytest.approx([16.0] * 3)
 
 
-@pytest.mark.parametrize("function", [lambda: gradient_noise(np.ones(4), 2), lambda: gradient_noise(np.ones((1, 4)), 2), lambda: noise_scale_of(np.ones((1, 4)))])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: gradient_noise(np.ones(4), 2),
+        lambda: gradient_noise(np.ones((1, 4)), 2),
+        lambda: noise_scale_of(np.ones((1, 4))),
+    ],
+)
 def test_noise_needs_two_rows(function):
     with pytest.raises(ValueError, match="at least two rows"):
         function()
@@ -418,7 +450,7 @@ def average_scale(estimate):
     """Mean of an estimator of (|G|², tr Σ) over 20,000 independent pairs of batches of 2 and 8."""
     rng = np.random.default_rng(9)
     small, big = (rng.normal(TRUE_GRAD, TRUE_SPREAD / math.sqrt(b), (20_000, 3)) for b in (2, 8))
-    return np.mean([estimate(s @ s, 2, b @ b, 8) for s, b in zip(small, big)], axis=0)
+    return np.mean([estimate(s @ s, 2, b @ b, 8) for s, b in zip(small, big, strict=True)], axis=0)
 
 
 def test_the_two_batch_estimator_is_unbiased():
@@ -495,4 +527,6 @@ def test_the_examples_in_the_docstrings_are_true():
 
 def test_importing_it_brings_neither_torch_nor_matplotlib():
     code = "import sys, gdlab.batching; print(sorted({'torch', 'matplotlib', 'ipywidgets', 'rich'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -86,7 +86,9 @@ WRONG_SEEN = {
     "counts-current-batch": lambda t, *run: examples_seen(t + 1, *run),
     "one-epoch-only": lambda t, n, b, drop_last: min(examples_seen(t, n, b, drop_last), n),
     "whole-epochs-only": lambda t, n, b, drop_last: where_am_i(t, n, b, drop_last)[0] * n,
-    "dropped-ones-counted": lambda t, n, b, drop_last: where_am_i(t, n, b, drop_last)[0] * n + where_am_i(t, n, b, drop_last)[1] * b,
+    "dropped-ones-counted": lambda t, n, b, drop_last: (
+        where_am_i(t, n, b, drop_last)[0] * n + where_am_i(t, n, b, drop_last)[1] * b
+    ),
     "average-batch": lambda t, n, b, drop_last: t * n / steps_per_epoch(n, b, drop_last),
 }
 
@@ -97,7 +99,15 @@ def test_steps_epochs_and_examples_are_those_of_batches_really_drawn():
 
 @pytest.mark.parametrize(
     ("misses", "wrong"),
-    [(misses, wrong[name]) for misses, wrong in [(misses_per_epoch, WRONG_PER_EPOCH), (misses_where, WRONG_WHERE), (misses_seen, WRONG_SEEN)] for name in wrong],
+    [
+        (misses, wrong[name])
+        for misses, wrong in [
+            (misses_per_epoch, WRONG_PER_EPOCH),
+            (misses_where, WRONG_WHERE),
+            (misses_seen, WRONG_SEEN),
+        ]
+        for name in wrong
+    ],
     ids=[*WRONG_PER_EPOCH, *WRONG_WHERE, *WRONG_SEEN],
 )
 def test_a_wrong_count_misses_a_batch_really_drawn(misses, wrong):
@@ -124,7 +134,12 @@ def test_the_counts_of_the_sources():
 
 
 # Brown et al. 2020 (arXiv 2005.14165), table D.1: parameters, and training compute for 300B tokens to three digits.
-GPT3 = [(125_000_000, "2.25e+20"), (2_650_000_000, "4.77e+21"), (12_850_000_000, "2.31e+22"), (174_600_000_000, "3.14e+23")]
+GPT3 = [
+    (125_000_000, "2.25e+20"),
+    (2_650_000_000, "4.77e+21"),
+    (12_850_000_000, "2.31e+22"),
+    (174_600_000_000, "3.14e+23"),
+]
 
 
 def published_compute(flops):
@@ -195,7 +210,15 @@ def test_a_wrong_number_of_steps_misses_the_budget(name):
 
 # ---------------------------------------------------------------- the global batch
 
-BATCHES = [((4096, 16, 64), 4), ((96, 4, 3), 8), ((96, 8, 12), 1), ((96, 4, 5), None), ((90, 9, 4), None), ((12, 8, 3), None), ((97, 1, 2), None)]
+BATCHES = [
+    ((4096, 16, 64), 4),
+    ((96, 4, 3), 8),
+    ((96, 8, 12), 1),
+    ((96, 4, 5), None),
+    ((90, 9, 4), None),
+    ((12, 8, 3), None),
+    ((97, 1, 2), None),
+]
 WRONG_ACCUMULATION = {
     "forgets-devices": lambda g, m, d: g // m,
     "forgets-micro-batch": lambda g, m, d: g // d,
@@ -247,7 +270,9 @@ def test_a_step_is_found_again_from_its_epoch_and_from_its_examples(step, n, bat
 def test_steps_for_examples_are_enough_and_one_less_is_not(examples, n, batch_size, drop_last):
     assume(not (drop_last and batch_size > n))
     steps = steps_for_examples(examples, n, batch_size, drop_last)
-    assert examples_seen(steps - 1, n, batch_size, drop_last) < examples <= examples_seen(steps, n, batch_size, drop_last)
+    assert (
+        examples_seen(steps - 1, n, batch_size, drop_last) < examples <= examples_seen(steps, n, batch_size, drop_last)
+    )
 
 
 @given(st.integers(0, 10**9), few, few, few, few)
@@ -261,7 +286,9 @@ def test_steps_and_tokens_invert(steps, batch_size, seq_len, accumulation, devic
 
 @given(few, few, few)
 def test_accumulation_and_global_batch_invert(micro_batch, accumulation, devices):
-    assert accumulation_steps(global_batch_size(micro_batch, accumulation, devices), micro_batch, devices) == accumulation
+    assert (
+        accumulation_steps(global_batch_size(micro_batch, accumulation, devices), micro_batch, devices) == accumulation
+    )
 
 
 @given(st.integers(1, 10**13), st.integers(1, 10**15))
@@ -296,7 +323,11 @@ def test_epochs_that_make_no_sense_are_refused(epochs):
 
 def test_an_epoch_without_steps_has_no_where():
     assert steps_per_epoch(3, 5, drop_last=True) == 0
-    for function in (lambda: where_am_i(0, 3, 5, True), lambda: examples_seen(0, 3, 5, True), lambda: steps_for_examples(1, 3, 5, True)):
+    for function in (
+        lambda: where_am_i(0, 3, 5, True),
+        lambda: examples_seen(0, 3, 5, True),
+        lambda: steps_for_examples(1, 3, 5, True),
+    ):
         with pytest.raises(ValueError, match="no full batch of 5"):
             function()
 
@@ -314,5 +345,9 @@ def test_the_examples_in_the_docstrings_are_true():
 
 
 def test_importing_it_brings_neither_torch_nor_matplotlib():
-    code = "import sys, gdlab.counting; print(sorted({'torch', 'matplotlib', 'ipywidgets', 'numpy'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, gdlab.counting; print(sorted({'torch', 'matplotlib', 'ipywidgets', 'numpy'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
