@@ -215,7 +215,6 @@ def serve_book(folder: Path, port: int, tell: Callable[[str], None] = lambda url
     Raises:
         BookError: if there is no book, or the port is not to be had.
     """
-    with open_server(folder, port) as server:
+    with open_server(folder, port) as server, suppress(KeyboardInterrupt):
         tell(f"http://127.0.0.1:{server.server_port}")
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+        server.serve_forever()
