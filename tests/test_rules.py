@@ -98,7 +98,7 @@ def test_the_examples_in_the_docstrings_are_true():
     assert result.failed == 0 and result.attempted > 30
 
 
-@pytest.mark.parametrize("module", ["rules", "schedules", "objectives"])
+@pytest.mark.parametrize("module", ["rules", "schedules", "objectives", "data"])
 def test_an_import_is_quick_and_brings_neither_torch_nor_matplotlib(module):
     code = (
         f"import sys, time; began = time.perf_counter(); import gdlab.{module}; took = time.perf_counter() - began;"
