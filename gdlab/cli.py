@@ -15,7 +15,15 @@ from rich.table import Table
 
 from gdlab.assignments import ASSIGNMENTS
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+STYLE = {
+    "no_args_is_help": True,
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": "rich",
+}
+app = typer.Typer(**STYLE)
+bench = typer.Typer(**STYLE)
+app.add_typer(bench, name="bench", help="Measure: ratios side by side in one run, written to benchmarks/.")
 out = Console()
 complaints = Console(stderr=True)
 
@@ -142,6 +150,32 @@ def grade(
         f"\nGradebook  {escape(str(results / 'gradebook.db'))}\nFeedback   {escape(str(results / 'feedback'))}",
         soft_wrap=True,
     )
+
+
+@bench.command()
+def rules(
+    size: Annotated[int, typer.Option(help="How many parameters.", min=1000)] = 10_000_000,
+    rounds: Annotated[int, typer.Option(help="How often each variant takes its turn.", min=1)] = 15,
+    results: Annotated[
+        Path | None, typer.Option("--out", help="Where the table goes; the course's benchmarks/ by default.")
+    ] = None,
+) -> None:
+    """Time one AdamW step: our rule on NumPy and compiled, torch's own three ways, and the speed of memory.
+
+    [bold]Example:[/]  gdlab bench rules --size 1000000 --rounds 5
+    """
+    from gdlab.bench import Table as Measured
+    from gdlab.bench import bench_rules, write_table
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=out, transient=True
+    ) as bar:
+        task = bar.add_task("Compiling, then measuring", total=rounds)
+        for news in bench_rules(size, rounds):
+            if not isinstance(news, Measured):
+                bar.update(task, completed=news[0])
+    page = write_table(news, (results or course_root() / "benchmarks").resolve())
+    out.print(page.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
 
 
 def course_root() -> Path:

@@ -35,7 +35,7 @@ def without_namespaces() -> list[str]:
     return [str(find_bubblewrap()), "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--"]
 
 
-@pytest.mark.parametrize("command", ["", "course", "book", "lab", "release", "grade"])
+@pytest.mark.parametrize("command", ["", "course", "book", "lab", "release", "grade", "bench rules"])
 def test_every_command_explains_itself_with_an_example(command, root):
     done = gdlab(*command.split(), "--help", cwd=root)
     assert done.returncode == 0
