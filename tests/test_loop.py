@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdlab.loop
-from gdlab import rules
+from gdlab import rules, schedules
 from gdlab.batching import Batches, epoch_batches, minibatch_gradient
 from gdlab.loop import (
     CheckpointError,
@@ -768,6 +768,9 @@ def noisy(rng):
     return function
 
 
+SCHEDULE = functools.partial(schedules.warmup_cosine, peak_lr=0.2, warmup_steps=5, total_steps=26, start_lr=0.01)
+
+
 def a_run(rule, total_steps, shared_rng=True, seed=5, **more):
     """A run whose dropout draws from the batches' generator, or from one of its own."""
     own = None if shared_rng else np.random.default_rng(seed + 70)
@@ -777,7 +780,7 @@ def a_run(rule, total_steps, shared_rng=True, seed=5, **more):
         START,
         drawn,
         RULES[rule](),
-        decaying,
+        SCHEDULE,
         total_steps,
         rng=own,
         callbacks=[
@@ -808,6 +811,18 @@ def test_a_run_saved_often_and_resumed_again_and_again_is_the_same_run(tmp_path)
     for total_steps in (3, 4, 11, 12, 20, 26):
         run = a_run("adam", total_steps, checkpoint=tmp_path / "c", checkpoint_every=2, resume=True)
     assert same(run.theta, WHOLE["adam", True].theta) and same(run.record, WHOLE["adam", True].record)
+
+
+def test_resuming_sweeps_away_what_a_killed_save_left_and_nothing_else(tmp_path):
+    for name in (".c.0a1b2c3d.partial", ".other.0a1b2c3d.partial", "c.partial", ".c.partial"):
+        (tmp_path / name).write_bytes(b"half")
+    a_run("adam", 2, checkpoint=tmp_path / "c", resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".c.partial",
+        ".other.0a1b2c3d.partial",
+        "c",
+        "c.partial",
+    ]
 
 
 def test_checkpoints_are_written_when_asked_and_at_the_end(tmp_path, monkeypatch):
@@ -924,7 +939,7 @@ import contextlib, itertools, json, os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
 import gdlab.loop
-from gdlab import rules
+from gdlab import rules, schedules
 from gdlab.batching import Batches
 
 mode, path = sys.argv[1], Path(sys.argv[2])
@@ -1054,6 +1069,12 @@ def stderr_of(progress, terminal):
 def test_the_bar_shows_on_a_terminal_or_when_asked(progress, terminal, shown):
     written = stderr_of(progress, terminal)
     assert ("30/30" in written and "loss 2.22e-16" in written) if shown else written == ""
+
+
+def test_a_bar_in_this_process_leaves_the_run_as_it_is(capsys):
+    run = train(loss_and_grad, START, batches(), rules.adam(), 0.1, 7, progress=True)
+    assert "7/7" in capsys.readouterr().err
+    assert same(run.theta, train(loss_and_grad, START, batches(), rules.adam(), 0.1, 7, progress=False).theta)
 
 
 # ---------------------------------------------------------------- the module itself
