@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import gdlab.loop
@@ -596,6 +596,7 @@ trees = st.recursive(
 
 
 @settings(max_examples=60, deadline=None)
+@example(content={"": [math.inf, -math.inf, math.nan, -0.0, 2**80, None, (True, "é")]})
 @given(content=st.dictionaries(st.text(max_size=4), trees, max_size=4))
 def test_what_was_saved_comes_back_to_the_bit(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.ckpt"
