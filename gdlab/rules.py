@@ -255,12 +255,16 @@ def _check_step(step):
 
 
 def _check_same_form(theta, other, place="theta"):
-    ours, theirs = _form(theta), _form(other)
-    if ours != theirs:
-        raise ValueError(f"{place} is {ours}, but its gradient or state is {theirs}: every parameter needs one number of its own.")
-    if isinstance(theta, dict | list | tuple):
-        for key in theta if isinstance(theta, dict) else range(len(theta)):
-            _check_same_form(theta[key], other[key], f"{place}[{key!r}]")
+    if isinstance(theta, dict):
+        same, keys = isinstance(other, dict) and theta.keys() == other.keys(), theta
+    elif isinstance(theta, list | tuple):
+        same, keys = isinstance(other, list | tuple) and len(theta) == len(other), range(len(theta))
+    else:
+        same, keys = not isinstance(other, dict | list | tuple) and getattr(theta, "shape", ()) == getattr(other, "shape", ()), ()
+    if not same:
+        raise ValueError(f"{place} is {_form(theta)}, but its gradient or state is {_form(other)}: every parameter needs one number of its own.")
+    for key in keys:
+        _check_same_form(theta[key], other[key], f"{place}[{key!r}]")
 
 
 def _form(tree) -> str:
