@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdlab.loop import Callback, Run, named_leaves, train
+from gdlab import loop
+from gdlab.loop import Callback, Run
 from gdlab.rules import global_norm, gradient_descent, gradient_step, stable_learning_rate
 
 # ---------------------------------------------------------------- the loss curve
@@ -185,7 +186,7 @@ def lr_range_test(
         loss, grad = loss_and_grad(theta, batch)
         return (loss if measure is None else measure(theta)), grad
 
-    run = train(
+    run = loop.train(
         measured,
         theta,
         batches,
@@ -513,10 +514,13 @@ def gradient_report(grads, theta=None, lr: float | None = None) -> list[dict[str
     """
     if (theta is None) != (lr is None):
         raise ValueError("relative_step needs both theta and lr.")
-    parts = [*named_leaves(grads, "grad"), ("all", np.concatenate([np.ravel(leaf) for _, leaf in named_leaves(grads)]))]
+    parts = [
+        *loop.named_leaves(grads, "grad"),
+        ("all", np.concatenate([np.ravel(leaf) for _, leaf in loop.named_leaves(grads)])),
+    ]
     rows = [_report_row(name, np.asarray(leaf)) for name, leaf in parts]
     if theta is not None:
-        sizes = {name: float(global_norm(leaf)) for name, leaf in [*named_leaves(theta, "grad"), ("all", theta)]}
+        sizes = {name: float(global_norm(leaf)) for name, leaf in [*loop.named_leaves(theta, "grad"), ("all", theta)]}
         for row in rows:
             row["relative_step"] = lr * row["norm"] / sizes[row["name"]] if sizes[row["name"]] else math.inf
     return rows
