@@ -418,6 +418,13 @@ def test_measured_noise_follows_one_over_root_b(replace):
         assert measured == pytest.approx(gradient_noise(grads, batch_size, replace=replace), rel=0.056)
 
 
+def test_lists_of_whole_numbers_are_gradients_too():
+    rows = [[1, 0], [3, 4], [5, 8]]
+    assert gradient_noise(rows, 4).tolist() == gradient_noise(np.array(rows, dtype=float), 4).tolist() == [1.0, 2.0]
+    assert noise_scale_of(rows) == noise_scale_of(np.array(rows, dtype=float))
+    assert draw_batch_gradients(rows, 3, 1, np.random.default_rng(0)) == pytest.approx(np.array([[3.0, 4.0]]))
+
+
 def test_batch_256_has_a_sixteenth_of_the_noise_of_batch_1():
     assert gradient_noise(GRADS, 1) / gradient_noise(GRADS, 256) == pytest.approx([16.0] * 3)
 
@@ -511,6 +518,10 @@ def test_the_fit_finds_the_model_that_made_the_runs(min_steps, critical):
     sizes = [8, 64, 512, 4096]
     steps = [cost_of_batch_size(b, min_steps, min_steps * critical)[0] for b in sizes]
     assert critical_batch_size(*fit_cost_of_batch_size(sizes, steps)) == pytest.approx(critical, rel=1e-5)
+
+
+def test_two_runs_are_enough_for_a_line():
+    assert fit_cost_of_batch_size([8, 64], [10 + 160 / 8, 10 + 160 / 64]) == pytest.approx((10, 160))
 
 
 def test_one_batch_size_is_no_line():

@@ -2,10 +2,13 @@
 
 import doctest
 import functools
+import importlib
+import inspect
 import itertools
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -660,6 +663,14 @@ def test_the_report_of_all_is_the_global_norm_and_the_relative_step_is_that_of_t
 
 
 # ---------------------------------------------------------------- the module itself
+
+
+@pytest.mark.parametrize("name", ["batching", "counting", "loop", "diagnose"])
+def test_every_public_function_is_in_the_table_of_conventions(name):
+    module = importlib.import_module(f"gdlab.{name}")
+    table = Path(module.__file__).with_name("conventions.md").read_text()
+    functions = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
+    assert [f.__name__ for f in functions if f.__name__[0] != "_" and f"\n| `{f.__name__}(" not in table] == []
 
 
 def test_the_examples_in_the_docstrings_are_true():

@@ -544,7 +544,7 @@ RECORD = [
 
 
 def test_a_record_in_csv_keeps_every_digit(tmp_path):
-    write_record(RECORD, tmp_path / "run.csv")
+    write_record(RECORD, str(tmp_path / "run.csv"))
     rows = list(csv.DictReader((tmp_path / "run.csv").read_text().splitlines()))
     assert rows[0] == {"step": "0", "lr": "0.1", "loss": repr(1 / 3), "val_loss": ""}
     assert rows[1] == {"step": "1", "lr": "0.5", "loss": "inf", "val_loss": "nan"}
@@ -665,6 +665,15 @@ def test_contents_reach_the_disk_before_the_name_and_the_name_before_the_return(
     )
     save_checkpoint(tmp_path / "c", 1.0, (), 1, None)
     assert calls == ["file", "replace", "folder"]
+
+
+def test_saving_leaves_no_file_open(tmp_path):
+    save_checkpoint(tmp_path / "c", np.ones(3), (), 1, None)
+    before = os.listdir("/proc/self/fd")
+    for _ in range(9):
+        save_checkpoint(tmp_path / "c", np.ones(3), (), 1, None)
+        load_checkpoint(tmp_path / "c")
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 def test_a_link_to_a_checkpoint_stays_a_link(tmp_path):
