@@ -32,6 +32,8 @@ from gdlab.batching import (
     scale_lr,
 )
 
+unhurried = settings(deadline=None)  # the machine may be busy, and seconds are not what is tested
+
 # ---------------------------------------------------------------- epochs
 
 
@@ -92,6 +94,7 @@ def test_a_wrong_epoch_breaks_a_promise(name):
     assert broken_epoch_rules(WRONG_EPOCHS[name])
 
 
+@unhurried
 @given(n=st.integers(1, 200), batch_size=st.integers(1, 220), drop_last=st.booleans(), seed=st.integers(0, 99))
 def test_every_example_comes_once_an_epoch(n, batch_size, drop_last, seed):
     batches = epoch_batches(n, batch_size, np.random.default_rng(seed), drop_last)
@@ -136,7 +139,7 @@ def test_batches_are_those_of_epoch_batches_one_epoch_after_the_other():
 BIT_GENERATORS = [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64]
 
 
-@settings(deadline=None)
+@unhurried
 @given(
     n=st.integers(1, 30),
     batch_size=st.integers(1, 12),
@@ -312,6 +315,7 @@ def test_counts_that_do_not_fit_are_refused(counts, sentence):
         accumulate_gradients([np.ones(2), np.ones(2)], counts)
 
 
+@unhurried
 @given(micro_batch=st.integers(1, 12), size=st.integers(1, 10))
 def test_looking_in_micro_batches_changes_neither_loss_nor_gradient(micro_batch, size):
     def loss_and_grad(theta, batch):
@@ -513,6 +517,7 @@ def test_small_batches_cost_steps_and_large_ones_examples(batch_size, steps, exa
     assert (found[0] / 300 - 1) * (found[1] / 300_000 - 1) == pytest.approx(1)
 
 
+@unhurried
 @given(min_steps=st.floats(1, 1e5), critical=st.floats(1, 1e5))
 def test_the_fit_finds_the_model_that_made_the_runs(min_steps, critical):
     sizes = [8, 64, 512, 4096]

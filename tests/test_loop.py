@@ -835,6 +835,16 @@ def test_resuming_sweeps_away_what_a_killed_save_left_and_nothing_else(tmp_path)
     ]
 
 
+def test_a_run_resumes_through_a_link_given_as_text(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "latest").symlink_to(tmp_path / "disk" / "c")
+    (tmp_path / "disk" / ".c.0a1b2c3d.partial").write_bytes(b"half")
+    for total_steps in (5, 9, 26):
+        run = a_run("momentum", total_steps, checkpoint=str(tmp_path / "latest"), resume=True)
+    assert same(run.theta, WHOLE["momentum", True].theta) and (tmp_path / "latest").is_symlink()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["c"]
+
+
 def test_checkpoints_are_written_when_asked_and_at_the_end(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(gdlab.loop, "save_run", lambda path, run: saved.append(run.step))
@@ -977,18 +987,22 @@ def a_run(path):
                             checkpoint=path, checkpoint_every=1, resume=True)
 
 def killed(work, delay):
-    """Whether the worker was killed before it was done."""
+    """Whether the worker was killed before it was done; the delay counts from when it begins, however busy the machine."""
+    begun, begin = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.write(begin, b"!")
         work()
         os._exit(0)
+    os.read(begun, 1)
+    os.close(begun), os.close(begin)
     time.sleep(delay)
     os.kill(pid, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 chance, kills, broken, middle, previous = random.Random(1), 0, 0, 0, 0
 if mode == "resume":
-    delay = 0.02
+    delay = 0.01
     while killed(lambda: a_run(path), delay * chance.uniform(0.5, 1.5)):
         kills, delay = kills + 1, delay * 1.05   # on a slow machine a worker must at last get further
     whole, last = a_run(path.with_name("whole")), gdlab.loop.read_checkpoint(path)
@@ -1024,7 +1038,7 @@ def kill_again_and_again(mode, path):
 def test_kill_minus_nine_in_the_middle_of_saving_never_leaves_a_broken_checkpoint(tmp_path):
     found = kill_again_and_again("replace", tmp_path / "c")
     assert found["kills"] == 80 and found["broken"] == 0
-    assert found["middle"] >= 20 and found["saved"] >= 20  # the kills did land in the middle, and saving did go on
+    assert found["middle"] >= 10 and found["saved"] >= 10  # the kills did land in the middle, and saving did go on
 
 
 def test_writing_in_place_does_leave_broken_ones(tmp_path):
