@@ -9,6 +9,7 @@ import dataclasses
 import doctest
 import inspect
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdlab import objectives, rules
+from gdlab import objectives, rules, schedules
+from gdlab.batching import Batches
 from gdlab.data import airfoil, digits
+from gdlab.loop import train
 from gdlab.objectives import (
     beale,
     bowl,
@@ -375,6 +378,16 @@ def test_a_model_on_data_is_an_objective():
     flat = linear_regression.on(with_intercept(X), y, start=np.zeros(6), minimum=least_squares(with_intercept(X), y))
     assert np.abs(flat.grad(flat.minimum)).max() < 1e-12
     assert flat.loss(flat.start) == pytest.approx(0.493259, abs=5e-7)
+
+
+def test_a_model_trains_in_the_loop_with_any_rule_and_schedule():
+    X, y = digits()
+    schedule = partial(schedules.warmup_cosine, peak_lr=0.02, warmup_steps=10, total_steps=150)
+    rule = rules.chain(rules.clip_global_norm(1.0), rules.adamw())
+    rng = np.random.default_rng(0)
+    run = train(mlp.on_batches(X, y), mlp_start(rng, 64, 16, 10), Batches(len(X), 64, rng), rule, schedule, 150, progress=False)
+    assert mlp.loss(run.theta, X, y) < 0.3 < 2.0 < mlp.loss(mlp_start(np.random.default_rng(0), 64, 16, 10), X, y)
+    assert [part.keys() for part in run.state] == [run.theta.keys()] * 2
 
 
 def test_first_weights_depend_on_the_seed_alone_and_have_the_right_size():

@@ -46,9 +46,22 @@ class Model:
         """
         return Objective(self.name, self.formula, partial(_on, self.loss, X, y), partial(_on, self.grad, X, y), start, minimum)
 
+    def on_batches(self, X, y) -> Callable:
+        """What `loop.train` takes: (theta, rows) -> (loss, gradient) of these examples' `rows`.
+
+        >>> X, y = np.array([[1.0], [2.0]]), np.array([2.0, 4.0])
+        >>> linear_regression.on_batches(X, y)(np.array([1.0]), [1])
+        (np.float64(2.0), array([-4.]))
+        """
+        return partial(_on_rows, self, X, y)
+
 
 def _on(function, X, y, theta):
     return function(theta, X, y)
+
+
+def _on_rows(model, X, y, theta, rows):
+    return model.loss(theta, X[rows], y[rows]), model.grad(theta, X[rows], y[rows])
 
 
 def with_intercept(X):
