@@ -310,6 +310,17 @@ def test_whole_epochs_take_whole_epochs_of_steps():
     assert steps_for_epochs(0.5, 1000, 100) == 5 and steps_for_epochs(0, 10, 3) == 0
 
 
+def test_without_accumulation_and_devices_there_is_one_of_each():
+    assert (tokens_per_step(3, 5), total_tokens(2, 3, 5), steps_for_tokens(31, 3, 5)) == (15, 30, 3)
+    assert (global_batch_size(3), accumulation_steps(12, 3)) == (3, 4)
+
+
+def test_nothing_costs_nothing():
+    assert total_tokens(0, 2, 3) == training_flops(7, 0) == tokens_for_flops(0, 7) == params_for_flops(0, 7) == 0
+    assert tokens_for_examples(0, 5) == examples_for_tokens(0, 5) == steps_for_tokens(0, 2, 3) == 0
+    assert examples_seen(0, 5, 2) == steps_for_examples(0, 5, 2) == steps_for_epochs(0, 5, 2) == 0
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -337,6 +348,12 @@ def test_an_epoch_without_steps_has_no_where():
     ):
         with pytest.raises(ValueError, match="no full batch of 5"):
             function()
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(-1, 0), (0, -1), (0.5, 0)])
+def test_places_before_the_start_are_refused(epoch, step):
+    with pytest.raises(ValueError, match="whole number from 0 up"):
+        step_at(epoch, step, 12, 3)
 
 
 def test_a_step_that_an_epoch_does_not_have_is_refused():

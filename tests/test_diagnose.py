@@ -56,6 +56,8 @@ CURVES = {
     "a quarter of rises exactly": ([8.0, 5.0, 5.5, 3.0, 2.0], "converging"),
     "barely falls": ([20.0, 19.9, 19.7, 19.5, 19.2], "crawling"),
     "barely falls, small scale": ([0.05, 0.0499, 0.0498, 0.0497, 0.0496], "crawling"),
+    "falls by a tenth exactly": ([10.0, 9.5, 9.0], "converging"),
+    "falls by not quite a tenth": ([10.0, 9.5, 9.05], "crawling"),
     "stands still": ([3.0, 3.0, 3.0], "crawling"),
     "falls below zero": ([-1.0, -1.5, -1.9], "converging"),
     "zigzag that falls": ([20.0, 9.0, 14.0, 7.0, 11.0, 5.0], "oscillating"),
@@ -181,6 +183,7 @@ def test_a_wrong_suggestion_is_elsewhere(name):
     [
         ([0.1, 0.01], [1.0, 2.0], "rising order"),
         ([0.0, 0.1], [1.0, 2.0], "rising order"),
+        ([0.1, 0.1], [2.0, 1.0], "rising order"),
         ([0.1, 0.2], [1.0, 2.0, 3.0], "rising order"),
         ([0.1, 0.2], [1.0, math.nan], "Fewer than two"),
         ([0.1, 0.2, 0.3], [1.0, 1.0, 2.0], "never falls"),
@@ -346,6 +349,14 @@ def test_the_error_says_whether_it_has_settled():
     assert hasty.error > 1e-4 > 1e-6 >= patient.error and patient.value == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("iterations", [1, 2, 5])
+def test_however_few_the_iterations_the_estimate_is_never_above_the_highest_eigenvalue(iterations):
+    H = np.diag(np.linspace(0.5, 4.0, 60))
+    for seed in range(5):
+        found = largest_curvature(lambda v: H @ v, np.zeros(60), np.random.default_rng(seed), max_iterations=iterations)
+        assert 0.5 <= found.value <= 4.0 and abs(found.value - 4.0) > 0.1
+
+
 def test_hessian_vector_products_from_gradients_are_torchs():
     def loss(theta):
         return (torch.tanh(theta[0] * theta[1]) + theta[1] ** 3 * theta[0]).sum()
@@ -380,6 +391,11 @@ def test_a_small_gradient_stops_at_the_first_step_below_the_tolerance():
     run = bowl_run(0.25, 50, gradient_below(0.1))
     norms = [row["grad_norm"] for row in run.record]
     assert norms[-1] < 0.1 <= norms[-2] and run.stopped == "Converged: the gradient has norm 0.0625, below 0.1."
+
+
+def test_a_gradient_exactly_at_the_tolerance_is_not_below_it():
+    run = bowl_run(0.25, 50, gradient_below(0.0625))
+    assert [row["grad_norm"] for row in run.record][-2:] == [0.0625, 0.03125]
 
 
 def test_a_settled_loss_stops_when_all_of_the_last_steps_agree():
