@@ -720,6 +720,11 @@ def test_a_gradient_that_is_not_finite_is_not_hidden():
     assert math.isnan(norm) and np.isnan(clipped[0]).all() and np.isnan(clipped[1]).all()
 
 
+def test_clipping_keeps_the_kind_of_each_array():
+    clipped, _ = rules.clip_by_norm([np.array([3.0, 1.0], np.float32), np.array([4.0])], 1.0)
+    assert [g.dtype.name for g in clipped] == ["float32", "float64"]
+
+
 def test_a_chain_runs_in_its_order():
     theta, grads = [np.array([3.0, -2.0]), np.array([1.0])], [np.array([30.0, -0.2]), np.array([40.0])]
     rule = rules.chain(rules.clip_global_norm(1.0), rules.add_decayed_weights(0.1), rules.momentum(0.9), rules.clip_value(0.25))
