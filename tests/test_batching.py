@@ -450,6 +450,8 @@ def test_more_different_examples_than_there_are_is_refused():
     with pytest.raises(ValueError, match="9 different examples cannot be drawn from 8"):
         gradient_noise(GRADS, 9, replace=False)
     assert finite_population_correction(8, 8) == 0.0
+    with pytest.raises(ValueError, match="batch_size is a whole number from 1 up"):
+        finite_population_correction(8, 0)
 
 
 # ---------------------------------------------------------------- noise scale and critical batch size
