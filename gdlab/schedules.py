@@ -37,7 +37,7 @@ def _schedule(shape):
 
 def _progress(steps, length):
     """How much of `length` steps is over, from 0 to 1; a length of 0 is over at once."""
-    return np.clip(steps / length, 0.0, 1.0) if length > 0 else np.ones_like(steps)
+    return np.clip(steps, 0.0, length) / length if length > 0 else np.ones_like(steps)
 
 
 def _blend(low, high, share):

@@ -445,6 +445,7 @@ def test_without_a_warm_up_the_peak_comes_first():
     assert warmup_cosine(0, peak_lr=0.5, warmup_steps=0, total_steps=10) == 0.5
     assert wsd(0, peak_lr=0.5, warmup_steps=0, stable_steps=1, decay_steps=1) == 0.5
     assert one_cycle(0, peak_lr=0.5, total_steps=10, warmup_fraction=0.0) == 0.5
+    assert one_cycle(1, peak_lr=0.5, total_steps=1, warmup_fraction=5e-324) == 0.5 / 25 / 1e4
 
 
 def test_a_run_that_is_all_warm_up_ends_at_its_floor():
