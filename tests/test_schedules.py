@@ -458,6 +458,12 @@ def test_a_factor_above_one_grows_as_a_range_test_needs():
     assert exponential_decay(np.array([0, 50, 100]), base_lr=1e-6, factor=1e6, every=100) == pytest.approx([1e-6, 1e-3, 1.0])
 
 
+def test_the_rates_of_many_steps_are_the_callers_to_change():
+    rates = constant(np.arange(3), base_lr=0.5)
+    rates[0] = 0.25
+    assert rates.tolist() == [0.25, 0.5, 0.5]
+
+
 def test_a_step_need_not_be_an_int():
     for step in (3, np.int64(3), np.float32(3), 3.0, torch.tensor(3)):
         assert type(linear_decay(step, peak_lr=1.0, total_steps=4)) is float
