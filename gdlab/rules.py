@@ -92,7 +92,9 @@ def stable_learning_rate(hessian) -> float:
         raise ValueError("A Hessian is a symmetric square matrix: second derivatives do not depend on their order.")
     curvatures = np.linalg.eigvalsh(hessian)
     if not curvatures[0] > 0:
-        raise ValueError(f"This surface is not a bowl: its smallest curvature is {curvatures[0]:.6g}, and no rate is stable.")
+        raise ValueError(
+            f"This surface is not a bowl: its smallest curvature is {curvatures[0]:.6g}, and no rate is stable."
+        )
     return float(2 / curvatures[-1])
 
 
@@ -260,9 +262,14 @@ def _check_same_form(theta, other, place="theta"):
     elif isinstance(theta, list | tuple):
         same, keys = isinstance(other, list | tuple) and len(theta) == len(other), range(len(theta))
     else:
-        same, keys = not isinstance(other, dict | list | tuple) and getattr(theta, "shape", ()) == getattr(other, "shape", ()), ()
+        same, keys = (
+            not isinstance(other, dict | list | tuple) and getattr(theta, "shape", ()) == getattr(other, "shape", ()),
+            (),
+        )
     if not same:
-        raise ValueError(f"{place} is {_form(theta)}, but its gradient or state is {_form(other)}: every parameter needs one number of its own.")
+        raise ValueError(
+            f"{place} is {_form(theta)}, but its gradient or state is {_form(other)}: every parameter needs one number of its own."
+        )
     for key in keys:
         _check_same_form(theta[key], other[key], f"{place}[{key!r}]")
 
@@ -395,7 +402,10 @@ def add_decayed_weights(weight_decay) -> Rule:
     >>> rule.step(8.0, 1.0, (), step=0, lr=0.25)
     (6.75, ())
     """
-    _check(0 <= weight_decay < math.inf, f"weight_decay shrinks the weights and cannot be below 0, but is {weight_decay!r}.")
+    _check(
+        0 <= weight_decay < math.inf,
+        f"weight_decay shrinks the weights and cannot be below 0, but is {weight_decay!r}.",
+    )
     return Rule("add_decayed_weights", partial(_elementwise, partial(_with_decay, weight_decay)))
 
 
@@ -469,7 +479,9 @@ def momentum(momentum=0.9, dampening=0.0) -> Rule:
     (-1.0, (22.0,))
     """
     _check_momentum(momentum)
-    _check(0 <= dampening <= 1, f"dampening is the part of a gradient that is left out, from 0 to 1, but is {dampening!r}.")
+    _check(
+        0 <= dampening <= 1, f"dampening is the part of a gradient that is left out, from 0 to 1, but is {dampening!r}."
+    )
     return _momentum_rule("momentum", momentum, 1.0, 1.0 - dampening)
 
 

@@ -59,7 +59,7 @@ def _check_length(name, value, least=0):
 
 def _check_rates(high_name, high, low_name="floor_lr", low=0.0):
     _check(0 <= high < math.inf, f"{high_name} is a learning rate, 0 or more, but is {high!r}.")
-    _check(0 <= low, f"{low_name} is a learning rate, 0 or more, but is {low!r}.")
+    _check(low >= 0, f"{low_name} is a learning rate, 0 or more, but is {low!r}.")
     _check(low <= high, f"{low_name} = {low!r} lies above {high_name} = {high!r}; it has to be at most as large.")
 
 
@@ -245,7 +245,10 @@ def one_cycle(step, peak_lr, total_steps, warmup_fraction=0.3, start_divisor=25.
     _check_length("total_steps", total_steps)
     _check(0 <= warmup_fraction <= 1, f"warmup_fraction is a part of the run, from 0 to 1, but is {warmup_fraction!r}.")
     for name, divisor in (("start_divisor", start_divisor), ("end_divisor", end_divisor)):
-        _check(1 <= divisor < math.inf, f"{name} says how many times lower the rate is there, 1 or more, but is {divisor!r}.")
+        _check(
+            1 <= divisor < math.inf,
+            f"{name} says how many times lower the rate is there, 1 or more, but is {divisor!r}.",
+        )
     start_lr, top = peak_lr / start_divisor, warmup_fraction * total_steps
     up = _blend(start_lr, peak_lr, 1.0 - _half_wave(_progress(step, top)))
     down = _blend(start_lr / end_divisor, peak_lr, _half_wave(_progress(step - top, total_steps - top)))
@@ -370,7 +373,10 @@ def cyclic(step, peak_lr, up_steps, down_steps=None, floor_lr=0.0, shrink=1.0):
     _check_rates("peak_lr", peak_lr, low=floor_lr)
     for name, length in (("up_steps", up_steps), ("down_steps", down_steps)):
         _check(0 < length < math.inf, f"{name} is a number of steps above 0, but is {length!r}.")
-    _check(0 < shrink <= 1, f"shrink is what each cycle's height is multiplied by, above 0 and at most 1, but is {shrink!r}.")
+    _check(
+        0 < shrink <= 1,
+        f"shrink is what each cycle's height is multiplied by, above 0 and at most 1, but is {shrink!r}.",
+    )
     cycle, place = np.divmod(step, up_steps + down_steps)
     height = np.where(place < up_steps, place / up_steps, 1.0 - (place - up_steps) / down_steps)
     return _blend(floor_lr, peak_lr, height * float(shrink) ** cycle)
@@ -403,7 +409,9 @@ def cosine_restarts(step, peak_lr, first_cycle, growth=1, floor_lr=0.0):
     while cycles[-1] <= step.max(initial=0.0):
         cycles.append(growth * cycles[-1] + first_cycle)
     cycle = np.searchsorted(cycles, step, side="right") - 1
-    return _blend(floor_lr, peak_lr, _half_wave((step - np.take(cycles, cycle)) / (first_cycle * float(growth) ** cycle)))
+    return _blend(
+        floor_lr, peak_lr, _half_wave((step - np.take(cycles, cycle)) / (first_cycle * float(growth) ** cycle))
+    )
 
 
 # ------------------------------------------------------------------------- joining
@@ -429,4 +437,3 @@ def join(step, first: Callable, second: Callable, boundary):
     _check_length("boundary", boundary)
     early = step < boundary
     return np.where(early, first(np.where(early, step, 0.0)), second(np.where(early, 0.0, step - boundary)))
-

@@ -27,7 +27,11 @@ def signatures(section):
 
 
 def public_functions(module):
-    return {name for name, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"}
+    return {
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
+    }
 
 
 def parameters(function):
@@ -45,7 +49,11 @@ def test_every_function_is_in_the_table_and_the_table_has_no_other(section, modu
 
 @pytest.mark.parametrize(
     ("module", "name", "written"),
-    [(module, *entry) for section, module in (("Rules", rules), ("Schedules", schedules)) for entry in signatures(section).items()],
+    [
+        (module, *entry)
+        for section, module in (("Rules", rules), ("Schedules", schedules))
+        for entry in signatures(section).items()
+    ],
     ids=lambda value: value if isinstance(value, str) and "," not in value else "",
 )
 def test_a_signature_is_the_functions(module, name, written):
@@ -65,7 +73,18 @@ def test_the_other_modules_signatures_are_theirs():
 def test_a_rules_state_is_what_the_table_says():
     for cells in rows("Rules"):
         name = cells[0].strip("`").split("(")[0]
-        if name in ("gradient_descent", "momentum", "momentum_ema", "nesterov", "adagrad", "rmsprop", "adam", "adam_l2", "adamw", "lion"):
+        if name in (
+            "gradient_descent",
+            "momentum",
+            "momentum_ema",
+            "nesterov",
+            "adagrad",
+            "rmsprop",
+            "adam",
+            "adam_l2",
+            "adamw",
+            "lion",
+        ):
             rule = getattr(rules, name)()
             state = re.sub(r", from .*", "", cells[2])
             assert state == (", ".join(rule.state_names) or "none"), name
@@ -80,14 +99,24 @@ SETTINGS = {
     "polynomial_decay": {"peak_lr": 0.8, "total_steps": 10, "power": 2.0, "floor_lr": 0.1},
     "warmup_cosine": {"peak_lr": 0.8, "warmup_steps": 4, "total_steps": 15, "start_lr": 0.05, "floor_lr": 0.1},
     "wsd": {"peak_lr": 0.8, "warmup_steps": 3, "stable_steps": 4, "decay_steps": 5, "floor_lr": 0.1},
-    "one_cycle": {"peak_lr": 0.8, "total_steps": 20, "warmup_fraction": 0.25, "start_divisor": 10.0, "end_divisor": 7.0},
+    "one_cycle": {
+        "peak_lr": 0.8,
+        "total_steps": 20,
+        "warmup_fraction": 0.25,
+        "start_divisor": 10.0,
+        "end_divisor": 7.0,
+    },
     "step_decay": {"base_lr": 0.8, "milestones": [3, 5, 10], "factor": 0.3},
     "exponential_decay": {"base_lr": 0.8, "factor": 0.3, "every": 7},
     "inverse_time": {"base_lr": 0.8, "decay": 0.2},
     "inverse_sqrt": {"peak_lr": 0.8, "warmup_steps": 5},
     "cyclic": {"peak_lr": 0.8, "up_steps": 4, "down_steps": 3, "floor_lr": 0.1},
     "cosine_restarts": {"peak_lr": 0.8, "first_cycle": 6, "growth": 2, "floor_lr": 0.1},
-    "join": {"first": partial(schedules.linear_warmup, peak_lr=0.8, warmup_steps=4, start_lr=0.3), "second": partial(schedules.constant, base_lr=0.5), "boundary": 4},
+    "join": {
+        "first": partial(schedules.linear_warmup, peak_lr=0.8, warmup_steps=4, start_lr=0.3),
+        "second": partial(schedules.constant, base_lr=0.5),
+        "boundary": 4,
+    },
 }
 
 

@@ -31,7 +31,10 @@ def test_a_file_has_the_checksum_source_and_licence_that_the_readme_states(name)
 
 
 def test_the_airfoil_file_is_the_one_of_uci():
-    assert hashlib.sha1((FOLDER / "airfoil_self_noise.dat").read_bytes()).hexdigest() == "76e5be1548fd8222e5074cf0faae75edff8cf93f"
+    assert (
+        hashlib.sha1((FOLDER / "airfoil_self_noise.dat").read_bytes()).hexdigest()
+        == "76e5be1548fd8222e5074cf0faae75edff8cf93f"
+    )
 
 
 def test_the_data_go_into_the_wheel():
@@ -63,7 +66,18 @@ def test_rows_that_are_not_there_are_refused(rows):
 def test_the_digits_are_the_test_part_of_ucis():
     X, y = digits()
     assert X.shape == (1797, 64) and np.array_equal(X * 16, (X * 16).round()) and (X.min(), X.max()) == (0.0, 1.0)
-    assert np.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]  # UCI's counts of the test part
+    assert np.bincount(y).tolist() == [
+        178,
+        182,
+        177,
+        183,
+        181,
+        182,
+        181,
+        179,
+        174,
+        180,
+    ]  # UCI's counts of the test part
     assert (X[0] * 16).reshape(8, 8)[0].tolist() == [0, 0, 5, 13, 9, 1, 0, 0]
     assert y.dtype == np.int64
 

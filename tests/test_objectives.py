@@ -46,7 +46,9 @@ def test_the_examples_in_the_docstrings_are_true(module):
     """Also in the texts below constants, which doctest alone does not see."""
     runner, finder, parser = doctest.DocTestRunner(), doctest.DocTestFinder(), doctest.DocTestParser()
     texts = [node.value.value for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.Expr)]
-    tests = finder.find(module) + [parser.get_doctest(text, vars(module).copy(), "constant", None, 0) for text in texts[1:]]
+    tests = finder.find(module) + [
+        parser.get_doctest(text, vars(module).copy(), "constant", None, 0) for text in texts[1:]
+    ]
     for test in tests:
         runner.run(test)
     assert runner.failures == 0 and runner.tries >= 6
@@ -111,11 +113,21 @@ def test_minima_curve_up_everywhere_and_the_other_flat_points_down_somewhere(sur
 
 @pytest.mark.parametrize(
     ("surface", "lowest"),
-    [(bowl, 0.5), (double_well, 0.0), (saddle, -0.25), (rosenbrock, 0.0), (beale, 0.0), (himmelblau, 0.0), (ravine, 0.0), (SKEW, 0.0)],
-    ids=str,
+    [
+        (bowl, 0.5),
+        (double_well, 0.0),
+        (saddle, -0.25),
+        (rosenbrock, 0.0),
+        (beale, 0.0),
+        (himmelblau, 0.0),
+        (ravine, 0.0),
+        (SKEW, 0.0),
+    ],
 )
 def test_every_minimum_has_the_lowest_loss(surface, lowest):
-    assert [float(surface.loss(np.asarray(place))) for place in surface.minima] == pytest.approx([lowest] * len(surface.minima), abs=1e-24)
+    assert [float(surface.loss(np.asarray(place))) for place in surface.minima] == pytest.approx(
+        [lowest] * len(surface.minima), abs=1e-24
+    )
     assert all(surface.loss(theta) > lowest for theta in points(surface, 200))
 
 
@@ -131,8 +143,13 @@ def test_the_start_and_the_minimum_of_the_bowl_are_those_of_the_primer():
 
 @pytest.mark.parametrize(
     ("surface", "theta", "loss"),
-    [(rosenbrock, (-1.2, 1.0), 24.2), (beale, (1.0, 1.0), 14.203125), (himmelblau, (0.0, 0.0), 170.0), (saddle, (2.0, 2.0), 4.0), (ravine, (-5.0, -2.0), 10.5)],
-    ids=str,
+    [
+        (rosenbrock, (-1.2, 1.0), 24.2),
+        (beale, (1.0, 1.0), 14.203125),
+        (himmelblau, (0.0, 0.0), 170.0),
+        (saddle, (2.0, 2.0), 4.0),
+        (ravine, (-5.0, -2.0), 10.5),
+    ],
 )
 def test_a_known_value(surface, theta, loss):
     assert surface.loss(theta) == pytest.approx(loss, rel=1e-14)
@@ -299,11 +316,17 @@ def test_a_models_gradient_is_what_central_differences_and_torch_say(model):
     for seed in range(5):
         theta, X, y = data_for(model, np.random.default_rng(seed))
         ours = model.grad(theta, X, y)
-        tensors = {n: torch.tensor(w, requires_grad=True) for n, w in theta.items()} if model is mlp else torch.tensor(theta, requires_grad=True)
+        tensors = (
+            {n: torch.tensor(w, requires_grad=True) for n, w in theta.items()}
+            if model is mlp
+            else torch.tensor(theta, requires_grad=True)
+        )
         model.loss(tensors, torch.tensor(X), torch.tensor(y)).backward()
         for name in theta if model is mlp else [None]:
             part, slope = (theta, ours) if name is None else (theta[name], ours[name])
-            numerical = numerical_gradient(lambda w, n=name, t=theta, X=X, y=y: model.loss(changed(t, n, w), X, y), part)
+            numerical = numerical_gradient(
+                lambda w, n=name, t=theta, X=X, y=y: model.loss(changed(t, n, w), X, y), part
+            )
             assert slope.shape == part.shape
             assert np.abs(numerical - slope).max() < 1e-8
             torchs = (tensors if name is None else tensors[name]).grad.numpy()
@@ -336,7 +359,9 @@ def test_the_loss_is_a_mean_over_examples(model):
 def test_labels_in_a_column_and_no_examples_are_refused(model):
     theta, X, y = data_for(model, np.random.default_rng(3))
     for function in (model.loss, model.grad):
-        with pytest.raises(ValueError, match=r"one label for each of the 7 rows of X, shape \(7,\), but has shape \(7, 1\)"):
+        with pytest.raises(
+            ValueError, match=r"one label for each of the 7 rows of X, shape \(7,\), but has shape \(7, 1\)"
+        ):
             function(theta, X, y[:, None])
         with pytest.raises(ValueError, match="no examples"):
             function(theta, X[:0], y[:0])
@@ -346,12 +371,17 @@ def test_the_losses_equal_torchs():
     F = torch.nn.functional
     theta, X, y = data_for(logistic_regression, np.random.default_rng(4))
     assert logistic_regression.loss(theta, X, y) == pytest.approx(
-        float(F.binary_cross_entropy_with_logits(torch.tensor(X @ theta), torch.tensor(y, dtype=torch.float64))), rel=1e-13
+        float(F.binary_cross_entropy_with_logits(torch.tensor(X @ theta), torch.tensor(y, dtype=torch.float64))),
+        rel=1e-13,
     )
     theta, X, y = data_for(softmax_regression, np.random.default_rng(4))
-    assert softmax_regression.loss(theta, X, y) == pytest.approx(float(F.cross_entropy(torch.tensor(X @ theta), torch.tensor(y))), rel=1e-13)
+    assert softmax_regression.loss(theta, X, y) == pytest.approx(
+        float(F.cross_entropy(torch.tensor(X @ theta), torch.tensor(y))), rel=1e-13
+    )
     theta, X, y = data_for(linear_regression, np.random.default_rng(4))
-    assert linear_regression.loss(theta, X, y) == pytest.approx(0.5 * float(F.mse_loss(torch.tensor(X @ theta), torch.tensor(y))), rel=1e-13)
+    assert linear_regression.loss(theta, X, y) == pytest.approx(
+        0.5 * float(F.mse_loss(torch.tensor(X @ theta), torch.tensor(y))), rel=1e-13
+    )
 
 
 def test_far_from_zero_nothing_overflows():
@@ -367,10 +397,15 @@ def test_far_from_zero_nothing_overflows():
 def test_what_the_models_predict():
     X = np.array([[1.0, 2.0], [3.0, -1.0]])
     assert linear_regression.predict(np.array([0.5, 2.0]), X).tolist() == [4.5, -0.5]
-    for model, theta in ((softmax_regression, np.random.default_rng(0).normal(size=(2, 4))), (mlp, mlp_start(np.random.default_rng(0), 2, 3, 4))):
+    for model, theta in (
+        (softmax_regression, np.random.default_rng(0).normal(size=(2, 4))),
+        (mlp, mlp_start(np.random.default_rng(0), 2, 3, 4)),
+    ):
         chances = model.predict(theta, X)
         assert chances.shape == (2, 4) and chances.sum(axis=1) == pytest.approx([1.0, 1.0]) and (chances > 0).all()
-        assert model.loss(theta, X, np.array([1, 3])) == pytest.approx(-np.log(chances[[0, 1], [1, 3]]).mean(), rel=1e-12)
+        assert model.loss(theta, X, np.array([1, 3])) == pytest.approx(
+            -np.log(chances[[0, 1], [1, 3]]).mean(), rel=1e-12
+        )
 
 
 def test_a_model_on_data_is_an_objective():
@@ -385,7 +420,9 @@ def test_a_model_trains_in_the_loop_with_any_rule_and_schedule():
     schedule = partial(schedules.warmup_cosine, peak_lr=0.02, warmup_steps=10, total_steps=150)
     rule = rules.chain(rules.clip_global_norm(1.0), rules.adamw())
     rng = np.random.default_rng(0)
-    run = train(mlp.on_batches(X, y), mlp_start(rng, 64, 16, 10), Batches(len(X), 64, rng), rule, schedule, 150, progress=False)
+    run = train(
+        mlp.on_batches(X, y), mlp_start(rng, 64, 16, 10), Batches(len(X), 64, rng), rule, schedule, 150, progress=False
+    )
     assert mlp.loss(run.theta, X, y) < 0.3 < 2.0 < mlp.loss(mlp_start(np.random.default_rng(0), 64, 16, 10), X, y)
     assert [part.keys() for part in run.state] == [run.theta.keys()] * 2
 
@@ -393,7 +430,9 @@ def test_a_model_trains_in_the_loop_with_any_rule_and_schedule():
 def test_first_weights_depend_on_the_seed_alone_and_have_the_right_size():
     first, again = (mlp_start(np.random.default_rng(6), 400, 300, 10) for _ in range(2))
     assert all(np.array_equal(first[n], again[n]) for n in first)
-    assert first["W1"].std() == pytest.approx(1 / 20, rel=0.02) and first["W2"].std() == pytest.approx(300**-0.5, rel=0.05)
+    assert first["W1"].std() == pytest.approx(1 / 20, rel=0.02) and first["W2"].std() == pytest.approx(
+        300**-0.5, rel=0.05
+    )
     assert not first["b1"].any() and not first["b2"].any()
 
 

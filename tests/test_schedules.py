@@ -91,7 +91,9 @@ def _wrong_cosines(peak, warm, total, floor, start=0.0):
 
 
 def test_warmup_cosine_gives_cs336s_25_values():
-    assert same(curve(partial(warmup_cosine, peak_lr=1.0, warmup_steps=7, total_steps=21, floor_lr=0.1), 25), CS336, rel=1e-14)
+    assert same(
+        curve(partial(warmup_cosine, peak_lr=1.0, warmup_steps=7, total_steps=21, floor_lr=0.1), 25), CS336, rel=1e-14
+    )
 
 
 @pytest.mark.parametrize("mistake", _wrong_cosines(1.0, 7, 21, 0.1))
@@ -134,13 +136,22 @@ def test_the_seeds_recipe_at_step_50000_is_1693e_7():
 # The schedules line of numerics.md: what each library uses at steps 0, 1, …, peak 1.
 LIBRARIES = {
     "torch cosine, T = 4": ([1, 0.854, 0.5, 0.146, 0], partial(cosine_decay, peak_lr=1.0, total_steps=4)),
-    "optax, Keras, timm cosine, T = 4": ([1, 0.854, 0.5, 0.146, 0, 0, 0], partial(cosine_decay, peak_lr=1.0, total_steps=4)),
-    "HF cosine, W = 2, T = 6": ([0, 0.5, 1, 0.854, 0.5, 0.146, 0], partial(warmup_cosine, peak_lr=1.0, warmup_steps=2, total_steps=6)),
+    "optax, Keras, timm cosine, T = 4": (
+        [1, 0.854, 0.5, 0.146, 0, 0, 0],
+        partial(cosine_decay, peak_lr=1.0, total_steps=4),
+    ),
+    "HF cosine, W = 2, T = 6": (
+        [0, 0.5, 1, 0.854, 0.5, 0.146, 0],
+        partial(warmup_cosine, peak_lr=1.0, warmup_steps=2, total_steps=6),
+    ),
     "nanoGPT, W = 2, T = 6": (
         [0.333, 0.667, 1, 0.854, 0.5, 0.146, 0],
         partial(warmup_cosine, peak_lr=1.0, warmup_steps=2, total_steps=6, start_lr=1 / 3),
     ),
-    "HF inverse square root, W = 4": ([0, 0.25, 0.5, 0.75, 1, 0.894], partial(inverse_sqrt, peak_lr=1.0, warmup_steps=4)),
+    "HF inverse square root, W = 4": (
+        [0, 0.25, 0.5, 0.75, 1, 0.894],
+        partial(inverse_sqrt, peak_lr=1.0, warmup_steps=4),
+    ),
     "HF warm-up, stable, decay 2/3/3": (
         [0, 0.5, 1, 1, 1, 1, 0.667, 0.333, 0],
         partial(wsd, peak_lr=1.0, warmup_steps=2, stable_steps=3, decay_steps=3),
@@ -164,7 +175,9 @@ def test_past_the_end_ours_holds_its_floor_where_torchs_and_hugging_faces_rise()
     assert torchs == pytest.approx([1, 0.854, 0.5, 0.146, 0, 0.146, 0.5], abs=5.1e-4)
     ours = curve(partial(warmup_cosine, peak_lr=1.0, warmup_steps=2, total_steps=6), 8)
     assert ours[6:].tolist() == [0, 0]
-    assert curve(_wrong_cosines(1.0, 2, 6, 0.0)["rises-after-end"], 8)[7] == pytest.approx(0.146, abs=5.1e-4)  # HF's value
+    assert curve(_wrong_cosines(1.0, 2, 6, 0.0)["rises-after-end"], 8)[7] == pytest.approx(
+        0.146, abs=5.1e-4
+    )  # HF's value
 
 
 def test_one_cycle_has_optaxs_corners_and_torchs_are_one_earlier():
@@ -192,15 +205,43 @@ def torch_rates(scheduler, steps, lr=1.0, **arguments):
 
 S = torch.optim.lr_scheduler
 TORCHS = {
-    "cosine": (partial(cosine_decay, peak_lr=0.7, total_steps=40, floor_lr=0.05), S.CosineAnnealingLR, {"T_max": 40, "eta_min": 0.05}),
-    "milestones": (partial(step_decay, base_lr=0.7, milestones=[3, 10, 25], factor=0.3), S.MultiStepLR, {"milestones": [3, 10, 25], "gamma": 0.3}),
-    "every 7": (partial(step_decay, base_lr=0.7, milestones=range(7, 100, 7), factor=0.3), S.StepLR, {"step_size": 7, "gamma": 0.3}),
+    "cosine": (
+        partial(cosine_decay, peak_lr=0.7, total_steps=40, floor_lr=0.05),
+        S.CosineAnnealingLR,
+        {"T_max": 40, "eta_min": 0.05},
+    ),
+    "milestones": (
+        partial(step_decay, base_lr=0.7, milestones=[3, 10, 25], factor=0.3),
+        S.MultiStepLR,
+        {"milestones": [3, 10, 25], "gamma": 0.3},
+    ),
+    "every 7": (
+        partial(step_decay, base_lr=0.7, milestones=range(7, 100, 7), factor=0.3),
+        S.StepLR,
+        {"step_size": 7, "gamma": 0.3},
+    ),
     "exponential": (partial(exponential_decay, base_lr=0.7, factor=0.93), S.ExponentialLR, {"gamma": 0.93}),
-    "polynomial": (partial(polynomial_decay, peak_lr=0.7, total_steps=30, power=2.5), S.PolynomialLR, {"total_iters": 30, "power": 2.5}),
-    "linear": (partial(linear_decay, peak_lr=0.7, total_steps=30, floor_lr=0.07), S.LinearLR, {"start_factor": 1.0, "end_factor": 0.1, "total_iters": 30}),
-    "warm-up": (partial(linear_warmup, peak_lr=0.7, warmup_steps=9, start_lr=0.14), S.LinearLR, {"start_factor": 0.2, "total_iters": 9}),
+    "polynomial": (
+        partial(polynomial_decay, peak_lr=0.7, total_steps=30, power=2.5),
+        S.PolynomialLR,
+        {"total_iters": 30, "power": 2.5},
+    ),
+    "linear": (
+        partial(linear_decay, peak_lr=0.7, total_steps=30, floor_lr=0.07),
+        S.LinearLR,
+        {"start_factor": 1.0, "end_factor": 0.1, "total_iters": 30},
+    ),
+    "warm-up": (
+        partial(linear_warmup, peak_lr=0.7, warmup_steps=9, start_lr=0.14),
+        S.LinearLR,
+        {"start_factor": 0.2, "total_iters": 9},
+    ),
     "constant": (partial(constant, base_lr=0.7), S.ConstantLR, {"factor": 1.0}),
-    "restarts": (partial(cosine_restarts, peak_lr=0.7, first_cycle=6, floor_lr=0.05), S.CosineAnnealingWarmRestarts, {"T_0": 6, "eta_min": 0.05}),
+    "restarts": (
+        partial(cosine_restarts, peak_lr=0.7, first_cycle=6, floor_lr=0.05),
+        S.CosineAnnealingWarmRestarts,
+        {"T_0": 6, "eta_min": 0.05},
+    ),
     "longer restarts": (
         partial(cosine_restarts, peak_lr=0.7, first_cycle=4, growth=2, floor_lr=0.05),
         S.CosineAnnealingWarmRestarts,
@@ -219,9 +260,20 @@ TORCHS = {
     "one cycle": (
         partial(one_cycle, peak_lr=0.7, total_steps=40, warmup_fraction=11 / 40, start_divisor=10, end_divisor=100),
         S.OneCycleLR,
-        {"max_lr": 0.7, "total_steps": 41, "pct_start": 12 / 41, "div_factor": 10, "final_div_factor": 100, "cycle_momentum": False},
+        {
+            "max_lr": 0.7,
+            "total_steps": 41,
+            "pct_start": 12 / 41,
+            "div_factor": 10,
+            "final_div_factor": 100,
+            "cycle_momentum": False,
+        },
     ),
-    "inverse time": (partial(inverse_time, base_lr=0.7, decay=0.1), S.LambdaLR, {"lr_lambda": lambda t: 1 / (1 + 0.1 * t)}),
+    "inverse time": (
+        partial(inverse_time, base_lr=0.7, decay=0.1),
+        S.LambdaLR,
+        {"lr_lambda": lambda t: 1 / (1 + 0.1 * t)},
+    ),
 }
 
 
@@ -320,7 +372,22 @@ WRONG = {
     "cosine_decay": (
         partial(cosine_decay, peak_lr=0.8, total_steps=9, floor_lr=0.1),
         lambda t: 0.1 + 0.7 * _cosine(min(t / 9, 1)),
-        {n: w for n, w in _wrong_cosines(0.8, 0, 9, 0.1).items() if n in ("full-wave", "forgets-half", "rises-after-end", "floor-by-max", "floor-added", "degrees", "quarter-wave", "zero-after-end", "floor-on-last-step")},
+        {
+            n: w
+            for n, w in _wrong_cosines(0.8, 0, 9, 0.1).items()
+            if n
+            in (
+                "full-wave",
+                "forgets-half",
+                "rises-after-end",
+                "floor-by-max",
+                "floor-added",
+                "degrees",
+                "quarter-wave",
+                "zero-after-end",
+                "floor-on-last-step",
+            )
+        },
     ),
     "warmup_cosine": (
         partial(warmup_cosine, peak_lr=0.8, warmup_steps=4, total_steps=13, start_lr=0.05, floor_lr=0.1),
@@ -364,16 +431,73 @@ def any_schedule(draw):
                 (partial(linear_warmup, peak_lr=high, warmup_steps=warm, start_lr=low), low, high),
                 (partial(cosine_decay, peak_lr=high, total_steps=long, floor_lr=low), low, high),
                 (partial(linear_decay, peak_lr=high, total_steps=long, floor_lr=low), low, high),
-                (partial(polynomial_decay, peak_lr=high, total_steps=long, power=draw(st.floats(0.1, 9)), floor_lr=low), low, high),
-                (partial(warmup_cosine, peak_lr=high, warmup_steps=warm, total_steps=warm + more, start_lr=low, floor_lr=low), low, high),
-                (partial(wsd, peak_lr=high, warmup_steps=warm, stable_steps=more, decay_steps=tail, floor_lr=low), 0.0, high),
-                (partial(one_cycle, peak_lr=high, total_steps=long, warmup_fraction=draw(st.floats(0, 1)), start_divisor=3, end_divisor=7), high / 3 / 7, high),
-                (partial(step_decay, base_lr=high, milestones=sorted([warm, more, long]), factor=factor), high * factor**3 * (1 - 1e-12), high),
+                (
+                    partial(
+                        polynomial_decay, peak_lr=high, total_steps=long, power=draw(st.floats(0.1, 9)), floor_lr=low
+                    ),
+                    low,
+                    high,
+                ),
+                (
+                    partial(
+                        warmup_cosine,
+                        peak_lr=high,
+                        warmup_steps=warm,
+                        total_steps=warm + more,
+                        start_lr=low,
+                        floor_lr=low,
+                    ),
+                    low,
+                    high,
+                ),
+                (
+                    partial(wsd, peak_lr=high, warmup_steps=warm, stable_steps=more, decay_steps=tail, floor_lr=low),
+                    0.0,
+                    high,
+                ),
+                (
+                    partial(
+                        one_cycle,
+                        peak_lr=high,
+                        total_steps=long,
+                        warmup_fraction=draw(st.floats(0, 1)),
+                        start_divisor=3,
+                        end_divisor=7,
+                    ),
+                    high / 3 / 7,
+                    high,
+                ),
+                (
+                    partial(step_decay, base_lr=high, milestones=sorted([warm, more, long]), factor=factor),
+                    high * factor**3 * (1 - 1e-12),
+                    high,
+                ),
                 (partial(exponential_decay, base_lr=high, factor=factor, every=draw(positive)), 0.0, high),
                 (partial(inverse_time, base_lr=high, decay=draw(st.floats(0, 5))), 0.0, high),
                 (partial(inverse_sqrt, peak_lr=high, warmup_steps=warm + 1), 0.0, high),
-                (partial(cyclic, peak_lr=high, up_steps=draw(positive), down_steps=draw(positive), floor_lr=low, shrink=factor), low, high),
-                (partial(cosine_restarts, peak_lr=high, first_cycle=draw(positive), growth=draw(st.integers(1, 3)), floor_lr=low), low, high),
+                (
+                    partial(
+                        cyclic,
+                        peak_lr=high,
+                        up_steps=draw(positive),
+                        down_steps=draw(positive),
+                        floor_lr=low,
+                        shrink=factor,
+                    ),
+                    low,
+                    high,
+                ),
+                (
+                    partial(
+                        cosine_restarts,
+                        peak_lr=high,
+                        first_cycle=draw(positive),
+                        growth=draw(st.integers(1, 3)),
+                        floor_lr=low,
+                    ),
+                    low,
+                    high,
+                ),
             ]
         )
     )
@@ -423,7 +547,9 @@ def test_warmup_cosine_is_a_warm_up_joined_to_a_cosine(peak, warm, more):
         "first": partial(linear_warmup, peak_lr=peak, warmup_steps=warm),
         "second": partial(cosine_decay, peak_lr=peak, total_steps=more, floor_lr=peak / 10),
     }
-    assert np.array_equal(warmup_cosine(steps, peak, warm, warm + more, floor_lr=peak / 10), join(steps, boundary=warm, **pieces))
+    assert np.array_equal(
+        warmup_cosine(steps, peak, warm, warm + more, floor_lr=peak / 10), join(steps, boundary=warm, **pieces)
+    )
 
 
 @given(st.floats(1e-6, 1), st.integers(1, 10**5))
@@ -451,11 +577,18 @@ def test_without_a_warm_up_the_peak_comes_first():
 def test_a_run_that_is_all_warm_up_ends_at_its_floor():
     values = warmup_cosine(np.arange(6), peak_lr=1.0, warmup_steps=4, total_steps=4, floor_lr=0.1)
     assert values.tolist() == [0.0, 0.25, 0.5, 0.75, 0.1, 0.1]
-    assert one_cycle(np.array([9, 10]), peak_lr=1.0, total_steps=10, warmup_fraction=1.0, start_divisor=2, end_divisor=2)[1] == 0.25
+    assert (
+        one_cycle(np.array([9, 10]), peak_lr=1.0, total_steps=10, warmup_fraction=1.0, start_divisor=2, end_divisor=2)[
+            1
+        ]
+        == 0.25
+    )
 
 
 def test_a_factor_above_one_grows_as_a_range_test_needs():
-    assert exponential_decay(np.array([0, 50, 100]), base_lr=1e-6, factor=1e6, every=100) == pytest.approx([1e-6, 1e-3, 1.0])
+    assert exponential_decay(np.array([0, 50, 100]), base_lr=1e-6, factor=1e6, every=100) == pytest.approx(
+        [1e-6, 1e-3, 1.0]
+    )
 
 
 def test_the_rates_of_many_steps_are_the_callers_to_change():

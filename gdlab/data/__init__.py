@@ -73,7 +73,9 @@ def digits() -> Examples:
         return Examples(archive["images"] / 16.0, archive["labels"].astype(np.int64))
 
 
-def housing(n: int, rng: np.random.Generator, price_per_m2: float = 3.0, base_price: float = 50.0, noise: float = 20.0) -> Examples:
+def housing(
+    n: int, rng: np.random.Generator, price_per_m2: float = 3.0, base_price: float = 50.0, noise: float = 20.0
+) -> Examples:
     """Made-up house prices on a straight line: price = w·area + b + noise.
 
     Args:
@@ -94,6 +96,8 @@ def housing(n: int, rng: np.random.Generator, price_per_m2: float = 3.0, base_pr
     True
     """
     if n < 1 or noise < 0:
-        raise ValueError(f"housing needs one house or more and a noise of 0 or more, but has n = {n!r} and noise = {noise!r}.")
+        raise ValueError(
+            f"housing needs one house or more and a noise of 0 or more, but has n = {n!r} and noise = {noise!r}."
+        )
     area = rng.uniform(40.0, 200.0, n)
     return Examples(area[:, None], price_per_m2 * area + base_price + noise * rng.normal(size=n))

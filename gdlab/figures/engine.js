@@ -1,7 +1,7 @@
 // The engine every figure shares: mathematics, numbers, elements, scales, motion, controls, player.
 // Python joins this file with a figure's own (gdlab/figures/base.py); neither imports anything.
 
-// ---- mathematics: the same formulas, in the same order, as gdlab/objectives.py and gdlab/rules.py
+// ---- mathematics: the same formulas, in the same order, as gdlab/objectives and gdlab/rules.py
 
 const bowl = {
   loss: (theta) => (theta - 3) * (theta - 3) + 0.5,

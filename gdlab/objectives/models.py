@@ -44,7 +44,9 @@ class Model:
         >>> linear_regression.on(X, y, start=np.zeros(1)).grad(np.array([1.0]))
         array([-2.5])
         """
-        return Objective(self.name, self.formula, partial(_on, self.loss, X, y), partial(_on, self.grad, X, y), start, minimum)
+        return Objective(
+            self.name, self.formula, partial(_on, self.loss, X, y), partial(_on, self.grad, X, y), start, minimum
+        )
 
     def on_batches(self, X, y) -> Callable:
         """What `loop.train` takes: (theta, rows) -> (loss, gradient) of these examples' `rows`.
@@ -78,7 +80,9 @@ def with_intercept(X):
 def _check_labels(X, y):
     """A column of labels would turn every difference into a square: (n,) − (n, 1) has the shape (n, n)."""
     if tuple(y.shape) != (X.shape[0],):
-        raise ValueError(f"y holds one label for each of the {X.shape[0]} rows of X, shape ({X.shape[0]},), but has shape {tuple(y.shape)}.")
+        raise ValueError(
+            f"y holds one label for each of the {X.shape[0]} rows of X, shape ({X.shape[0]},), but has shape {tuple(y.shape)}."
+        )
     if X.shape[0] == 0:
         raise ValueError("There are no examples: a mean over none has no value.")
 

@@ -132,7 +132,9 @@ double_well = Objective(
 def _xy(theta):
     theta = theta if is_array_api_obj(theta) else np.asarray(theta, dtype=float)
     if theta.shape[-1:] != (2,):
-        raise ValueError(f"A point on this surface is a pair (x, y), so theta's last axis has length 2, but its shape is {tuple(theta.shape)}.")
+        raise ValueError(
+            f"A point on this surface is a pair (x, y), so theta's last axis has length 2, but its shape is {tuple(theta.shape)}."
+        )
     return theta[..., 0], theta[..., 1]
 
 
