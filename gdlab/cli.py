@@ -143,13 +143,15 @@ def grade(
     limits = Limits(cells_seconds=cells_seconds, function_seconds=function_seconds, memory_bytes=memory_mb << 20)
     results = (results or submitted.resolve().parent).resolve()
     try:
-        _grade(submitted.resolve(), results, course_root(), limits)
+        all_graded = _grade(submitted.resolve(), results, course_root(), limits)
     except (NoSandbox, NoSubmissions) as error:
         _fail(str(error))
     out.print(
         f"\nGradebook  {escape(str(results / 'gradebook.db'))}\nFeedback   {escape(str(results / 'feedback'))}",
         soft_wrap=True,
     )
+    if not all_graded:
+        raise typer.Exit(1)
 
 
 @bench.command()
@@ -236,7 +238,8 @@ def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
     return True
 
 
-def _grade(submitted: Path, results: Path, root: Path, limits) -> None:
+def _grade(submitted: Path, results: Path, root: Path, limits) -> bool:
+    """Grade a class with a progress bar and a table at the end; whether every submission was graded."""
     from gdlab.grading.bubblewrap import bubblewrap_version
     from gdlab.grading.class_run import ClassRun
     from gdlab.grading.cold import ColdBox
@@ -266,6 +269,7 @@ def _grade(submitted: Path, results: Path, root: Path, limits) -> None:
     out.print(_summary(graded))
     for problem in run.problems:
         complaints.print(escape(problem), style="yellow", soft_wrap=True, highlight=False)
+    return len(graded) == len(submissions)
 
 
 def _summary(graded) -> Table:

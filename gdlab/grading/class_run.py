@@ -98,7 +98,19 @@ class ClassRun:
             for assignment in sorted({submission.assignment for submission in submissions}):
                 enter_assignment(course, assignment)
             for submission in submissions:
-                yield self._grade_one(course, submission)
+                graded = self._grade_or_say_why_not(course, submission)
+                if graded:
+                    yield graded
+
+    def _grade_or_say_why_not(self, course: CourseDirectory, submission: Submission) -> Graded | None:
+        """Whatever happens to one submission, the others are graded; only a missing sandbox ends the run."""
+        try:
+            return self._grade_one(course, submission)
+        except NoSandbox:
+            raise
+        except Exception as error:
+            self.problems.append(f"{submission} was not graded: {type(error).__name__}: {last_line(str(error))}")
+            return None
 
     def _grade_one(self, course: CourseDirectory, submission: Submission) -> Graded:
         [source] = Path(course.release_directory, submission.assignment).glob("*.ipynb")
@@ -110,7 +122,7 @@ class ClassRun:
             raise
         except Exception:
             self.problems.append(
-                f"{submission.student}/{submission.assignment} broke the grader and counts as empty:\n{traceback.format_exc(limit=-3)}"
+                f"{submission} broke the grader and counts as empty:\n{traceback.format_exc(limit=-3)}"
             )
             note = "Your notebook could not be graded as it is; ask your instructor."
             verdicts = self._record(course, submission, released, source.stem)
@@ -123,9 +135,8 @@ class ClassRun:
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
         nbformat.write(notebook, staged / f"{name}.ipynb")
-        timestamp = submission.folder / "timestamp.txt"
-        if timestamp.is_file() and not timestamp.is_symlink():
-            shutil.copyfile(timestamp, staged / "timestamp.txt")
+        if submission.handed_in:
+            (staged / "timestamp.txt").write_text(submission.handed_in, encoding="utf-8")
         autograde = JudgedAutograde(coursedir=course, staged=staged, judge=lambda nb: self._judge(submission, nb))
         with nbgrader_log() as said, tools_on_path():
             try:

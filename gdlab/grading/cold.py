@@ -17,6 +17,8 @@ from gdlab.grading.inside import wire
 from gdlab.judge.answer import Failed, Oracle, Reply
 from gdlab.judge.plain import NotPlain, plain
 
+KINDS = frozenset({"raised", "untouched", "missing", "ended", "unreadable"})
+MOST_SENTENCE = 1_000
 SLOW = "Your function was still running after {:g} seconds. Does a loop in it ever end?"
 ENDED = "Your function ended the program it runs in."
 SLOW_CELL = "Your notebook was still running after {:g} seconds, in this cell. Does a loop in it ever end?"
@@ -113,7 +115,7 @@ class ColdBox:
         try:
             self._channel.send(start, deadline)
             while isinstance(frame := self._channel.receive(deadline), wire.CellRan) and len(ran) < len(self._cells):
-                ran.append(frame.outputs)
+                ran.append(_cut(frame.outputs, limits.output_bytes))
         except wire.TimeUp:
             raise self._broken(SLOW_CELL.format(limits.cells_seconds), len(ran), "slow") from None
         except wire.Broken:
@@ -152,11 +154,8 @@ class BoxedFunction:
         except wire.Broken:
             raise self._lose("ended", ENDED) from None
         if isinstance(frame, wire.Failure):
-            raise Failed(
-                frame.kind if frame.kind in ("raised", "untouched", "missing", "ended", "unreadable") else "raised",
-                frame.sentence,
-                frame.line,
-            )
+            kind = frame.kind if frame.kind in KINDS else "raised"
+            raise Failed(kind, frame.sentence[:MOST_SENTENCE], frame.line[:MOST_SENTENCE])
         if isinstance(frame, wire.Value):
             return Reply(_plain_or_failed(frame.value), tuple(name for name in frame.changed if name in inputs))
         raise self._lose("ended", ENDED if isinstance(frame, wire.Ready) else GARBAGE)
@@ -175,6 +174,12 @@ class BoxedFunction:
     def _lose(self, kind: str, sentence: str) -> Failed:
         self.lost = True
         return Failed(kind, sentence)
+
+
+def _cut(outputs: tuple[wire.Output, ...], most: int) -> tuple[wire.Output, ...]:
+    """A cell's outputs within the limits, whatever the box made of them: the runner's own cut can be tampered with."""
+    fitting = (output for output in outputs[: wire.MOST_OUTPUTS] if len(output.png) <= most)
+    return tuple(wire.Output(output.kind, output.text[: most + len(wire.CUT)], output.png) for output in fitting)
 
 
 def _oracle_value(oracles: list[Oracle], query: wire.Query) -> wire.OracleValue:

@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader.utils import parse_utc
 
 from gdlab.assignments import ASSIGNMENTS
 
@@ -28,6 +29,22 @@ class Submission:
     student: str
     assignment: str
     folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.student}/{self.assignment}"
+
+    @property
+    def handed_in(self) -> str:
+        """The time in nbgrader's timestamp.txt, "" where there is none that can be read."""
+        path = self.folder / "timestamp.txt"
+        if not path.is_file() or path.is_symlink():
+            return ""
+        text = path.read_bytes()[:100].decode("utf-8", "replace").strip()
+        try:
+            parse_utc(text)
+        except (ValueError, OverflowError):
+            return ""
+        return text
 
 
 class NoSubmissions(Exception):
@@ -47,18 +64,33 @@ def find_submissions(submitted: Path) -> tuple[list[Submission], list[str]]:
     if not submitted.is_dir():
         raise NoSubmissions(f"There is no folder {submitted}; gdlab grade wants nbgrader's submitted folder.")
     found, ignored = [], []
-    for student in sorted(entry for entry in submitted.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
-        for folder in sorted(entry for entry in student.iterdir() if entry.is_dir()):
+    for student in _folders(submitted):
+        if not _is_text(student.name):
+            ignored.append(f"{ascii(student.name)} is not a name in UTF-8; it was left out. Rename the folder.")
+            continue
+        for folder in _folders(student):
             if folder.name in ASSIGNMENTS:
                 found.append(Submission(student.name, folder.name, folder))
             else:
-                ignored.append(f"{student.name}/{folder.name} is not an assignment of this course; it was left out.")
+                name = ascii(folder.name)
+                ignored.append(
+                    f"{student.name} handed in {name}, which is no assignment of this course; it was left out."
+                )
     if not found:
         raise NoSubmissions(
             f"{submitted} holds no submissions: expected <student>/<assignment>/<notebook>.ipynb, "
             f"with an assignment among {', '.join(ASSIGNMENTS)}."
         )
     return found, ignored
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name can be written anywhere: Python stands in for bytes that are not UTF-8 with surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def sound_notebook(submission: Submission, released: NotebookNode, name: str) -> tuple[NotebookNode, str]:

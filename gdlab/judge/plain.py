@@ -57,7 +57,7 @@ def _whole_number(value: int) -> int:
 def _text(value: str) -> str:
     if len(value) > MOST_CHARACTERS:
         raise NotPlain(f"Your answer is a text of {len(value):,} characters; {MOST_CHARACTERS:,} is the most.")
-    return str(value)
+    return value.encode("utf-8", "replace").decode()  # half a surrogate pair cannot travel
 
 
 def _array(value: np.ndarray) -> np.ndarray:

@@ -86,6 +86,46 @@ def test_printing_without_end_is_cut():
     assert len(outputs[0].text) < 1100 and "the rest of this output was cut" in outputs[0].text
 
 
+def test_half_a_character_harms_nobody():
+    with ColdBox(QUICK) as box:
+        printed, raised, _ = box.run_cells(
+            ["print('\\ud800')", "raise ValueError('\\ud800')", "def f():\n    return '\\ud800'"]
+        )
+        with box.function("f") as answer:
+            assert answer({}).value == "?"
+    assert texts(printed) == ["stdout: ?\n"] and "ValueError: ?" in texts(raised)[0]
+
+
+FORGED = """
+import gc, sys, time
+wire = sys.modules["wire"]
+[channel] = [thing for thing in gc.get_objects() if isinstance(thing, wire.Channel)]
+big = "x" * 5_000_000
+"""
+
+
+def test_forged_outputs_are_cut_on_this_side_of_the_wall():
+    forge = "channel.send(wire.CellRan(tuple(wire.Output('stdout', big) for _ in range(3))))\nchannel.send(wire.Ready())\ntime.sleep(60)"
+    with ColdBox(Limits(output_bytes=1000, cell_seconds=2)) as box:
+        [outputs] = box.run_cells([FORGED + forge])
+    assert len(outputs) == 3 and all(len(output.text) < 1100 for output in outputs)
+
+
+def test_a_forged_failure_is_short_and_gives_no_points():
+    forge = "\ndef f():\n    channel.send(wire.Failure('right', big, big))\n    time.sleep(60)"
+    with ColdBox(QUICK) as box:
+        box.run_cells([FORGED + forge])
+        with box.function("f") as answer, pytest.raises(Failed) as failed:
+            answer({})
+    assert failed.value.kind == "raised" and len(failed.value.sentence) <= 1000 and len(failed.value.line) <= 1000
+
+
+def test_one_frame_too_many_is_not_an_answer():
+    forge = "channel.send(wire.CellRan(()))"
+    with ColdBox(QUICK) as box, pytest.raises(BoxFailed, match="something that is not an answer"):
+        box.run_cells([FORGED + forge])
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [

@@ -5,6 +5,7 @@ import re
 
 import nbformat
 import pytest
+from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from traitlets.config import Config
 
@@ -126,3 +127,34 @@ def test_a_submission_that_breaks_the_grader_counts_as_empty_and_the_class_goes_
     assert {student: one.points for student, one in graded.items()} == {"before": 8, "breaks-it": 0, "later": 8}
     assert "ask your instructor" in graded["breaks-it"].feedback.read_text()
     assert "ZeroDivisionError: in the grader itself" in problems[0]
+
+
+def test_a_submission_that_cannot_even_be_recorded_is_said_and_the_class_goes_on(
+    tmp_path, hand_in, grade_class, monkeypatch
+):
+    for student in ("before", "nowhere", "later"):
+        hand_in(tmp_path / "submitted", student)
+    honest = ClassRun._record
+
+    def failing(run, course, submission, *rest):
+        if submission.student == "nowhere":
+            raise OSError("the disk is full")
+        return honest(run, course, submission, *rest)
+
+    monkeypatch.setattr(ClassRun, "_record", failing)
+    problems = []
+    graded = grade_class(tmp_path / "submitted", tmp_path / "out", problems=problems)
+    assert {student: one.points for student, one in graded.items()} == {"before": 8, "later": 8}
+    assert problems[-1] == "nowhere/update_rule was not graded: OSError: the disk is full"
+
+
+@pytest.mark.parametrize(
+    ("stamp", "recorded"),
+    [("2026-11-20 10:00:00 UTC", "2026-11-20 10:00:00"), ("next Tuesday \x00", None), ("9" * 90, None)],
+)
+def test_the_time_of_handing_in_is_recorded_where_it_can_be_read(stamp, recorded, tmp_path, hand_in, grade_class):
+    hand_in(tmp_path / "submitted", "student").with_name("timestamp.txt").write_text(stamp)
+    assert grade_class(tmp_path / "submitted", tmp_path / "out")["student"].points == 8
+    with Gradebook(f"sqlite:///{tmp_path / 'out' / 'gradebook.db'}") as book:
+        timestamp = book.find_submission("update_rule", "student").timestamp
+    assert (str(timestamp) if timestamp else None) == recorded

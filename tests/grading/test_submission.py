@@ -155,7 +155,7 @@ def test_folders_that_are_no_submissions_are_named(tmp_path):
     (tmp_path / "student" / "essay").mkdir()
     found, ignored = find_submissions(tmp_path)
     assert [s.student for s in found] == ["student"]
-    assert ignored == ["student/essay is not an assignment of this course; it was left out."]
+    assert ignored == ["student handed in 'essay', which is no assignment of this course; it was left out."]
 
 
 @pytest.mark.parametrize("where", ["nowhere", "empty"])
@@ -163,3 +163,11 @@ def test_a_folder_without_a_class_is_refused_with_a_sentence(where, tmp_path):
     os.mkdir(tmp_path / "empty")
     with pytest.raises(NoSubmissions, match="gdlab grade wants|expected <student>/<assignment>"):
         find_submissions(tmp_path / where)
+
+
+def test_a_name_that_is_not_utf_8_is_left_out_and_said(tmp_path):
+    (tmp_path / "student" / "update_rule").mkdir(parents=True)
+    os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")
+    found, ignored = find_submissions(tmp_path)
+    assert [s.student for s in found] == ["student"]
+    assert ignored == ["'caf\\udce9' is not a name in UTF-8; it was left out. Rename the folder."]

@@ -29,9 +29,6 @@ from gdlab.judge.answer import Failed, Local
 from gdlab.judge.plain import NotPlain, plain
 from gdlab.learn import CHECKED
 
-MOST_OUTPUTS = 200
-CUT = "\n… the rest of this output was cut."
-
 
 class CappedText(io.TextIOBase):
     """Collects what is printed, up to a number of characters."""
@@ -46,11 +43,16 @@ class CappedText(io.TextIOBase):
             self._parts.append(text[: self._left])
             self._left -= len(text)
             if self._left <= 0:
-                self._parts.append(CUT)
+                self._parts.append(wire.CUT)
         return len(text)
 
     def value(self) -> str:
-        return "".join(self._parts)
+        return sendable("".join(self._parts))
+
+
+def sendable(text: str) -> str:
+    """Text as UTF-8 can carry it: half a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class CollectedResult(DisplayHook):
@@ -153,17 +155,17 @@ def run_cell(shell: Shell, source: str, start: wire.Start) -> list[wire.Output]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.stdout, sys.stderr = keep
     outputs = [wire.Output(name, stream.value()) for name, stream in printed.items() if stream.value()]
-    outputs += [shown_output("display", bundle, most) for bundle in displays[:MOST_OUTPUTS]]
-    outputs += [shown_output("result", bundle, most) for bundle in shown[:MOST_OUTPUTS]]
+    outputs += [shown_output("display", bundle, most) for bundle in displays[: wire.MOST_OUTPUTS]]
+    outputs += [shown_output("result", bundle, most) for bundle in shown[: wire.MOST_OUTPUTS]]
     if error is not None:
-        outputs.append(wire.Output("error", error_text(error)[:most]))
+        outputs.append(wire.Output("error", sendable(error_text(error))[:most]))
     return outputs
 
 
 def shown_output(kind: str, bundle: dict, most: int) -> wire.Output:
     """A display as plain text and, for a plot, PNG: HTML and scripts of a learner's stay in the box."""
     data = bundle.get("data", {})
-    text, png = str(data.get("text/plain", ""))[:most], data.get("image/png", "")
+    text, png = sendable(str(data.get("text/plain", "")))[:most], data.get("image/png", "")
     if isinstance(png, str) and 0 < len(png) <= most:
         return wire.Output(kind, text, base64.b64decode(png))
     return wire.Output(kind, text)
@@ -206,7 +208,7 @@ def reply_to(function, name: str, inputs: dict) -> wire.Frame:
     try:
         reply = Local(function)(inputs)
     except Failed as failed:
-        return wire.Failure(failed.kind, failed.sentence, failed.line)
+        return wire.Failure(failed.kind, sendable(failed.sentence), sendable(failed.line))
     except BaseException as error:
         return wire.Failure("ended", f"Your function tried to end the program ({type(error).__name__}).")
     return wire.Value(reply.value, reply.changed)

@@ -19,7 +19,9 @@ import msgspec
 import numpy as np
 
 LENGTH = struct.Struct(">I")
-MOST_BYTES = 64 << 20
+MOST_BYTES = 32 << 20
+MOST_OUTPUTS = 200
+CUT = "\n… the rest of this output was cut."
 ARRAY, ORACLE = 1, 2
 DTYPES = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"})
 
