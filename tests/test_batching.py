@@ -4,8 +4,6 @@ import doctest
 import itertools
 import json
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -541,10 +539,3 @@ def test_one_batch_size_is_no_line():
 
 def test_the_examples_in_the_docstrings_are_true():
     assert doctest.testmod(gdlab.batching).failed == 0
-
-
-def test_importing_it_brings_neither_torch_nor_matplotlib():
-    code = "import sys, gdlab.batching; print(sorted({'torch', 'matplotlib', 'ipywidgets', 'rich'} & set(sys.modules)))"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    )

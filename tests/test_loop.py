@@ -1117,10 +1117,3 @@ def test_a_run_saved_by_hand_can_be_read_by_parts(tmp_path):
 
 def test_the_examples_in_the_docstrings_are_true():
     assert doctest.testmod(gdlab.loop).failed == 0
-
-
-def test_importing_it_brings_neither_torch_nor_matplotlib_nor_the_bar():
-    code = "import sys, gdlab.loop; print(sorted({'torch', 'matplotlib', 'ipywidgets', 'rich', 'pandas'} & set(sys.modules)))"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    )

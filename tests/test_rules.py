@@ -7,8 +7,6 @@ import doctest
 import functools
 import math
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -96,18 +94,6 @@ def test_a_number_of_steps_that_makes_no_sense_is_refused_with_a_sentence(steps)
 def test_the_examples_in_the_docstrings_are_true():
     result = doctest.testmod(gdlab.rules)
     assert result.failed == 0 and result.attempted > 30
-
-
-HEAVY = {"torch", "matplotlib", "ipywidgets", "IPython", "scipy", "pandas", "rich", "nbgrader"}
-
-
-@pytest.mark.parametrize(
-    "module", ["rules", "schedules", "objectives", "data", "batching", "counting", "loop", "diagnose"]
-)
-def test_an_import_brings_nothing_heavy_but_numpy(module):
-    code = f"import sys, gdlab.{module}; print(sorted({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 # ------------------------------------------------------------ against torch.optim

@@ -71,9 +71,12 @@ class Walls:
         first = json.loads(_read_all(self.info_fd, deadline) or b"{}").get("child-pid")
         if first is None:
             raise NoSandbox(f"bubblewrap started, but did not say what it runs. {SANDBOX_HELP}")
-        below = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        runner = below[0] if below else first  # bubblewrap's own first process stands above the runner
-        wrong = unproven(Path(f"/proc/{runner}/status").read_text())
+        try:
+            below = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+            runner = below[0] if below else first  # bubblewrap's own first process stands above the runner
+            wrong = unproven(Path(f"/proc/{runner}/status").read_text())
+        except OSError as error:
+            raise NoSandbox(f"bubblewrap started, but /proc does not show its runner. {SANDBOX_HELP}") from error
         if wrong:
             raise NoSandbox(f"bubblewrap started, but the box is not closed: {'; '.join(wrong)}. {SANDBOX_HELP}")
 

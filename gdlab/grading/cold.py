@@ -29,10 +29,11 @@ GARBAGE = "Your notebook's process sent something that is not an answer."
 class ColdBox:
     """A `gdlab.grading.box.Box` that starts Python from scratch.
 
-    with ColdBox(Limits()) as box:
-        box.run_cells(["def double(x): return 2 * x"])
-        with box.function("double") as answer:
-            answer({"x": 4.0}).value    # 8.0
+    Example:
+        with ColdBox(Limits()) as box:
+            box.run_cells(["def double(x): return 2 * x"])
+            with box.function("double") as answer:
+                answer({"x": 4.0}).value    # 8.0
     """
 
     def __init__(self, limits: Limits):
@@ -62,12 +63,9 @@ class ColdBox:
         boxed = BoxedFunction(
             self._channel, time.monotonic() + self._limits.function_seconds, self._limits.function_seconds
         )
-        try:
-            self._channel.send(wire.Ask(name), boxed.deadline)
-            yield boxed
-            boxed.let_go()
-        except (wire.Broken, wire.TimeUp):
-            boxed.lost = True
+        boxed.ask_for(name)
+        yield boxed
+        boxed.let_go()
         if boxed.lost:
             self._close()
 
@@ -143,7 +141,16 @@ class BoxedFunction:
         self.deadline = deadline
         self.lost = False
 
+    def ask_for(self, name: str) -> None:
+        """Have the box make a copy of itself that answers for this function."""
+        try:
+            self._channel.send(wire.Ask(name), self.deadline)
+        except (wire.Broken, wire.TimeUp):  # the notebook's process has gone since its cells ran
+            self.lost = True
+
     def __call__(self, inputs: Mapping[str, Any]) -> Reply:
+        if self.lost:
+            raise Failed("ended", ENDED)
         oracles = [value for value in inputs.values() if isinstance(value, Oracle)]
         sent = {name: wire.oracle_input(oracles.index(v)) if isinstance(v, Oracle) else v for name, v in inputs.items()}
         try:
@@ -162,9 +169,13 @@ class BoxedFunction:
 
     def let_go(self) -> None:
         """Tell the function's copy to go, and wait until it has."""
-        if not self.lost:
+        if self.lost:
+            return
+        try:
             self._channel.send(wire.Done(), self.deadline)
             self.lost = not isinstance(self._channel.receive(self.deadline), wire.Ready)
+        except (wire.Broken, wire.TimeUp):
+            self.lost = True
 
     def _frame_after_queries(self, oracles: list[Oracle]) -> wire.Frame:
         while isinstance(frame := self._channel.receive(self.deadline), wire.Query):

@@ -65,7 +65,7 @@ def _scores(course: CourseDirectory, submission: Submission, notebook: str) -> d
 
 def _shown(cell) -> dict:
     """One code cell as the page shows it: a check as its verdict, any other as code and plain outputs."""
-    verdicts = verdicts_in(nbformat.v4.new_notebook(cells=[cell]))
+    verdicts = verdicts_in([cell])
     if verdicts:
         return {"verdict": "".join(as_html(verdict, with_style=False) for verdict in verdicts.values())}
     texts = [_text(output) for output in cell.outputs]

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -91,11 +91,11 @@ def write_outputs(notebook: NotebookNode, judged: Judged) -> None:
         )
 
 
-def verdicts_in(notebook: NotebookNode) -> dict[str, Verdict]:
-    """The verdicts that `write_outputs` put into a notebook, by exercise."""
+def verdicts_in(cells: Iterable[NotebookNode]) -> dict[str, Verdict]:
+    """The verdicts that `write_outputs` put into a notebook's cells, by exercise."""
     stored = (
         output.metadata["gdlab"]
-        for cell in notebook.cells
+        for cell in cells
         for output in cell.get("outputs", [])
         if "gdlab" in output.get("metadata", {})
     )

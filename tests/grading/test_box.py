@@ -66,6 +66,16 @@ def test_a_function_that_never_ends_is_stopped_and_the_next_still_answers():
             assert answer({}).value == 5
 
 
+def test_a_notebook_whose_process_ends_after_its_cells_has_ended_and_nothing_worse():
+    ends_soon = "import threading, os\nthreading.Timer(0.2, os._exit, [0]).start()\ndef f():\n    return 5"
+    with ColdBox(QUICK) as box:
+        box.run_cells([ends_soon])
+        box._walls.process.wait(10)
+        with box.function("f") as answer, pytest.raises(Failed, match="ended the program"):
+            answer({})
+        assert box._walls is None  # torn down: the next function is asked in a new one
+
+
 def test_an_endless_cell_is_interrupted_and_the_cells_after_it_run():
     with ColdBox(QUICK) as box:
         endless, after = box.run_cells(["while True:\n    pass", "'still here'"])

@@ -71,7 +71,7 @@ def test_nbgraders_own_api_reads_the_scores(graded, expected, results):
 
 def test_verdicts_travel_with_the_graded_notebook(graded, results):
     notebook = nbformat.read(results / "autograded" / "gustav" / "update_rule" / "update_rule.ipynb", as_version=4)
-    assert verdicts_in(notebook) == graded["gustav"].verdicts
+    assert verdicts_in(notebook.cells) == graded["gustav"].verdicts
 
 
 def test_every_learner_gets_a_page_that_says_what_is_wrong(graded):
