@@ -62,8 +62,14 @@ class Box(Protocol):
         """Run the cells in order; the outputs of each. Raises `BoxFailed`."""
         ...
 
-    def function(self, name: str) -> AbstractContextManager[Answer]:
-        """A fresh copy of the state after the cells, answering for one function."""
+    def function(self, name: str, exercise: str = "", position: int = 0) -> AbstractContextManager[Answer]:
+        """A fresh copy of the state after the cells, answering for one function.
+
+        Args:
+            name: what the function is called, where no check was given one.
+            exercise: the name its check uses; the function's own where it is left out.
+            position: which of the functions that the check was given.
+        """
         ...
 
     def __enter__(self) -> "Box": ...

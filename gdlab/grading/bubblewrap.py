@@ -40,6 +40,7 @@ STAND_IN = {
     "/box/gdlab/judge/__init__.py": PACKAGE / "judge" / "__init__.py",
     "/box/gdlab/judge/answer.py": PACKAGE / "judge" / "answer.py",
     "/box/gdlab/judge/plain.py": PACKAGE / "judge" / "plain.py",
+    "/box/gdlab/judge/protocols.py": PACKAGE / "judge" / "protocols.py",
 }
 ENVIRONMENT = {
     "HOME": "/home/learner",

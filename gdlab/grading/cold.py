@@ -14,7 +14,7 @@ from typing import Any
 from gdlab.grading import bubblewrap
 from gdlab.grading.box import BoxFailed, Limits, NoSandbox
 from gdlab.grading.inside import wire
-from gdlab.judge.answer import Failed, Oracle, Reply
+from gdlab.judge.answer import Failed, Oracle, Reply, Seed
 from gdlab.judge.plain import NotPlain, plain
 
 KINDS = frozenset({"raised", "untouched", "missing", "ended", "unreadable"})
@@ -56,14 +56,14 @@ class ColdBox:
         return self._run_cells()
 
     @contextmanager
-    def function(self, name: str) -> Iterator["BoxedFunction"]:
+    def function(self, name: str, exercise: str = "", position: int = 0) -> Iterator["BoxedFunction"]:
         if self._walls is None:
             self._open()
             self._run_cells()
         boxed = BoxedFunction(
             self._channel, time.monotonic() + self._limits.function_seconds, self._limits.function_seconds
         )
-        boxed.ask_for(name)
+        boxed.ask_for(wire.Ask(name, exercise or name, position))
         yield boxed
         boxed.let_go()
         if boxed.lost:
@@ -141,20 +141,19 @@ class BoxedFunction:
         self.deadline = deadline
         self.lost = False
 
-    def ask_for(self, name: str) -> None:
-        """Have the box make a copy of itself that answers for this function."""
+    def ask_for(self, ask: wire.Ask) -> None:
+        """Have the box make a copy of itself that answers for one function."""
         try:
-            self._channel.send(wire.Ask(name), self.deadline)
+            self._channel.send(ask, self.deadline)
         except (wire.Broken, wire.TimeUp):  # the notebook's process has gone since its cells ran
             self.lost = True
 
-    def __call__(self, inputs: Mapping[str, Any]) -> Reply:
+    def __call__(self, inputs: Mapping[str, Any], protocol: str = "once") -> Reply:
         if self.lost:
             raise Failed("ended", ENDED)
         oracles = [value for value in inputs.values() if isinstance(value, Oracle)]
-        sent = {name: wire.oracle_input(oracles.index(v)) if isinstance(v, Oracle) else v for name, v in inputs.items()}
         try:
-            self._channel.send(wire.Call(sent), self.deadline)
+            self._channel.send(wire.Call(_sent(inputs), protocol), self.deadline)
             frame = self._frame_after_queries(oracles)
         except wire.TimeUp:
             raise self._lose("slow", SLOW.format(self._seconds)) from None
@@ -162,9 +161,10 @@ class BoxedFunction:
             raise self._lose("ended", ENDED) from None
         if isinstance(frame, wire.Failure):
             kind = frame.kind if frame.kind in KINDS else "raised"
-            raise Failed(kind, frame.sentence[:MOST_SENTENCE], frame.line[:MOST_SENTENCE])
+            raise Failed(kind, frame.sentence[:MOST_SENTENCE], frame.line[:MOST_SENTENCE], frame.error[:MOST_SENTENCE])
         if isinstance(frame, wire.Value):
-            return Reply(_plain_or_failed(frame.value), tuple(name for name in frame.changed if name in inputs))
+            changed = tuple(name for name in frame.changed if name in inputs)
+            return Reply(_plain_or_failed(frame.value), changed, frame.global_randomness)
         raise self._lose("ended", ENDED if isinstance(frame, wire.Ready) else GARBAGE)
 
     def let_go(self) -> None:
@@ -193,12 +193,25 @@ def _cut(outputs: tuple[wire.Output, ...], most: int) -> tuple[wire.Output, ...]
     return tuple(wire.Output(output.kind, output.text[: most + len(wire.CUT)], output.png) for output in fitting)
 
 
+def _sent(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as they travel: of a function its number and its arguments' names, of a generator its seed."""
+    sent: dict[str, Any] = {}
+    oracles = 0
+    for name, value in inputs.items():
+        if isinstance(value, Oracle):
+            sent[name] = wire.oracle_input(oracles, value.parameters)
+            oracles += 1
+        else:
+            sent[name] = wire.seed_input(value) if isinstance(value, Seed) else value
+    return sent
+
+
 def _oracle_value(oracles: list[Oracle], query: wire.Query) -> wire.OracleValue:
     """The oracle's value at the point asked for; a point it cannot take is the learner's error, told to them."""
     if not 0 <= query.oracle < len(oracles):
         return wire.OracleValue(refusal="There is no such function.")
     try:
-        return wire.OracleValue(oracles[query.oracle](query.point))
+        return wire.OracleValue(oracles[query.oracle](*query.arguments))
     except Exception as error:
         return wire.OracleValue(refusal=f"This function cannot be asked at that point ({error}).")
 

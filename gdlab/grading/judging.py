@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import msgspec
@@ -45,7 +46,8 @@ def judge_cells(
         except BoxFailed as failure:
             lost = Failed(failure.kind, f"{failure} So none of its functions could be asked.")
             return Judged([()] * len(cells), {name: without_answer(e, lost, seed) for name, e in exercises.items()})
-        return Judged(outputs, {name: _judge_one(box, exercise, seed) for name, exercise in exercises.items()})
+        verdicts = {name: _judge_one(box, exercise, make_box, cells, seed) for name, exercise in exercises.items()}
+        return Judged(outputs, verdicts)
 
 
 def _run_what_runs(box: Box, cells: Sequence[str]) -> list[tuple[Output, ...]]:
@@ -62,12 +64,19 @@ def _run_what_runs(box: Box, cells: Sequence[str]) -> list[tuple[Output, ...]]:
     return [(Output("error", broken[i]),) if i in broken else shown for i, shown in enumerate(outputs)]
 
 
-def _judge_one(box: Box, exercise: Exercise, seed: int) -> Verdict:
-    try:
-        with box.function(exercise.name) as answer:
-            return judge(exercise, answer, seed)
-    except BoxFailed as failure:  # a box made anew, whose cells did not run as they had before
-        return without_answer(exercise, Failed(failure.kind, str(failure)), seed)
+def _judge_one(box: Box, exercise: Exercise, make_box: Callable[[], Box], cells: Sequence[str], seed: int) -> Verdict:
+    """Judge one exercise; its second function lives in a box of its own, which shares nothing with the first."""
+    with ExitStack() as open_boxes:
+        answers = []
+        try:
+            for position, name in enumerate(exercise.function_names):
+                if position:
+                    box = open_boxes.enter_context(make_box())
+                    _run_what_runs(box, cells)
+                answers.append(open_boxes.enter_context(box.function(name, exercise.name, position)))
+            return judge(exercise, answers, seed)
+        except BoxFailed as failure:  # a box made anew, whose cells did not run as they had before
+            return without_answer(exercise, Failed(failure.kind, str(failure)), seed)
 
 
 def check_id(exercise: str) -> str:

@@ -6,8 +6,10 @@ is graded it is a stand-in that sends the inputs into a box and waits (`gdlab.gr
 """
 
 import copy
+import inspect
+import random
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,14 +17,22 @@ from typing import Any, Protocol
 import numpy as np
 
 from gdlab.judge.plain import NotPlain, plain
+from gdlab.judge.protocols import PROTOCOLS
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A plain value, and the names of the inputs that the call changed."""
+    """What came back, and how it was come by.
+
+    Attributes:
+        value: a plain value.
+        changed: the names of the inputs that the call changed.
+        global_randomness: whether the call drew from NumPy's or Python's global generator.
+    """
 
     value: Any
     changed: tuple[str, ...] = ()
+    global_randomness: bool = False
 
 
 @dataclass
@@ -34,43 +44,68 @@ class Failed(Exception):
             function), "slow" (time is up), "ended" (its process stopped), "unreadable" (not plain).
         sentence: what happened, for the learner.
         line: the line of their code where it happened, if known.
+        error: the name of the exception, where one was raised.
     """
 
     kind: str
     sentence: str
     line: str = ""
+    error: str = ""
 
 
 class Answer(Protocol):
     """A learner's function, as the judge sees it."""
 
-    def __call__(self, inputs: Mapping[str, Any]) -> Reply:
-        """Call the function with `inputs` in their order; raises `Failed`."""
+    def __call__(self, inputs: Mapping[str, Any], protocol: str = "once") -> Reply:
+        """Ask the function with `inputs` in their order, by a protocol of `protocols.py`; raises `Failed`."""
         ...
+
+
+class Seed(int):
+    """A generator among the inputs: it travels as this seed, and the function gets `numpy.random.default_rng(seed)`."""
 
 
 @dataclass
 class Oracle:
-    """A function handed to the learner's code (a gradient, a loss), which remembers what it was asked.
+    """A function handed to the learner's code (a gradient, a loss, a rule), which remembers what it was asked.
 
     Attributes:
         function: what it computes.
         shown: how the inputs of a failing case print it.
-        queries: the points at which it was called.
+        make: gives a function with a fresh memory, for oracles that remember (batches of the next epoch).
+        queries: the arguments of every call, a list each.
     """
 
-    function: Callable
+    function: Callable | None
     shown: str
-    queries: list = field(default_factory=list)
+    make: Callable[[], Callable] | None = None
+    queries: list[list] = field(default_factory=list)
 
-    def __call__(self, point):
-        point = plain(point)
-        self.queries.append(point)
+    def __post_init__(self):
+        if self.make:
+            self.function = self.make()
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its arguments, for learners who pass them by name."""
+        return tuple(inspect.signature(self.function).parameters)
+
+    def __call__(self, *arguments, **named):
+        arguments = [plain(argument) for argument in in_order(self.parameters, arguments, named)]
+        self.queries.append(arguments)
         # Plain both ways, here as in the box: what works in the notebook works when it is graded.
-        return plain(self.function(np.asarray(point) if isinstance(point, list) else point))
+        return plain(self.function(*arguments))
 
     def fresh(self) -> "Oracle":
-        return Oracle(self.function, self.shown)
+        return Oracle(self.function, self.shown, self.make)
+
+
+def in_order(parameters: Sequence[str], arguments: Sequence, named: Mapping[str, Any]) -> list:
+    """The arguments of a call in the order of the parameters; raises TypeError as Python would."""
+    left = [name for name in parameters[len(arguments) :] if name in named]
+    if len(arguments) + len(left) != len(parameters) or len(left) != len(named):
+        raise TypeError(f"This function takes ({', '.join(parameters)}).")
+    return [*arguments, *(named[name] for name in left)]
 
 
 def fresh(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,9 +115,21 @@ def fresh(inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def changed_inputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the arrays that a call changed in place."""
-    return tuple(name for name in before if not np.array_equal(before[name], after[name], equal_nan=True))
+def opened(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as the function gets them: a generator for each seed."""
+    return {name: np.random.default_rng(value) if isinstance(value, Seed) else value for name, value in inputs.items()}
+
+
+def same(first, second) -> bool:
+    """Whether two plain values are alike to the bit, "not a number" included."""
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.array_equal(first, second, equal_nan=np.asarray(first).dtype.kind == "f")
+    if isinstance(first, list | dict) and type(first) is type(second):
+        keys = first.keys() if isinstance(first, dict) else range(len(first))
+        return len(first) == len(second) and all(
+            (isinstance(first, list) or key in second) and same(first[key], second[key]) for key in keys
+        )
+    return first is second or first == second or (first != first and second != second)
 
 
 @dataclass(frozen=True)
@@ -91,19 +138,42 @@ class Local:
 
     function: Callable
 
-    def __call__(self, inputs: Mapping[str, Any]) -> Reply:
+    def __call__(self, inputs: Mapping[str, Any], protocol: str = "once") -> Reply:
         if not callable(self.function):
             raise Failed("missing", f"check wants your function itself, but was given {_described(self.function)}.")
-        before = {name: copy.deepcopy(value) for name, value in inputs.items() if isinstance(value, np.ndarray)}
+        before = {n: copy.deepcopy(v) for n, v in inputs.items() if isinstance(v, np.ndarray | list | dict)}
+        generators = _global_generators()
         try:
-            value = plain(self.function(*inputs.values()))
+            value = plain(PROTOCOLS[protocol](self.function, opened(inputs)))
         except NotImplementedError:
             raise Failed("untouched", "Nothing here yet: write your code where the stub says so.") from None
         except NotPlain as refused:
             raise Failed("unreadable", str(refused)) from None
         except Exception as error:
             raise failure_of(error) from None
-        return Reply(value, changed_inputs(before, inputs))
+        changed = tuple(name for name in before if not same(before[name], inputs[name]))
+        return Reply(value, changed, _global_generators() != generators)
+
+
+@dataclass(frozen=True)
+class Relay:
+    """Several functions in a row, each asked with what the one before it gave: one saves, the next loads."""
+
+    answers: Sequence[Answer]
+    protocols: Sequence[str]
+
+    def __call__(self, inputs: Mapping[str, Any], protocol: str = "once") -> Reply:
+        reply = self.answers[0](inputs, self.protocols[0])
+        for answer, protocol in zip(self.answers[1:], self.protocols[1:], strict=True):
+            received = answer({"received": reply.value}, protocol)
+            reply = Reply(received.value, reply.changed, reply.global_randomness or received.global_randomness)
+        return reply
+
+
+def _global_generators() -> tuple:
+    """Where NumPy's and Python's global generators stand."""
+    name, words, *rest = np.random.get_state()
+    return name, words.tobytes(), rest, random.getstate()
 
 
 def failure_of(error: Exception) -> Failed:
@@ -112,8 +182,10 @@ def failure_of(error: Exception) -> Failed:
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
     theirs = [frame for frame in own if "site-packages" not in frame.filename] or own
     line = f"line {theirs[-1].lineno}: {theirs[-1].line}" if theirs and theirs[-1].line else ""
-    said = str(error).strip()
-    return Failed("raised", f"Your function raised {type(error).__name__}{': ' + said[:300] if said else ''}.", line)
+    said, where = str(error).strip(), "".join(f" {note}" for note in getattr(error, "__notes__", ()))
+    name = type(error).__name__
+    sentence = f"Your function raised {name}{where}{': ' + said[:300] if said else ''}."
+    return Failed("raised", sentence, line, "ValueError" if isinstance(error, ValueError) else name)
 
 
 def _described(value) -> str:

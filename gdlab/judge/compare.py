@@ -1,16 +1,22 @@
 """When two answers are equal.
 
-An answer is right when it has the shape of the expected one and no entry is off by more than
-`tolerance` times the largest entry expected (1e-5 by default: float32 answers of the course are off
-by at most 1.3e-6, the smallest mistake that shows by 4e-4). A list stands for an array, a Python
-number for an array of no dimensions, whole numbers and float32 for float64. Not-a-number and the
-infinities equal only themselves. Texts, truth values and None compare exactly.
+A number or an array is right when it has the shape of the expected one and no entry is off by more
+than `tolerance` times the largest entry expected (1e-5 by default: float32 answers of the course are
+off by at most 1.3e-6, the smallest mistake that shows by 4e-4; a tolerance of 0 asks for equality). A
+list stands for an array, a Python number for an array of no dimensions, whole numbers and float32 for
+float64. Not-a-number and the infinities equal only themselves. Texts, truth values and None compare
+exactly. Several things returned together, lists of unlike arrays and dicts are equal entry by entry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+Axes = Sequence[str] | Mapping[str, Sequence[str]]
+"""What each axis counts; where several things are returned, by the name of the thing."""
+
+MOST_SHOWN = 400
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,17 @@ class Difference:
     got: str
 
 
-def compare(expected, got, tolerance: float, axes: Sequence[str] = ()) -> Difference | None:
+@dataclass(frozen=True)
+class Raises:
+    """What is expected where the inputs call for an error: its name, and what the reference says."""
+
+    error: str
+    sentence: str
+
+
+def compare(
+    expected, got, tolerance: float, axes: Axes = (), returns: Sequence[str] = (), place: str = ""
+) -> Difference | None:
     """Return the first difference between two plain answers, or None where they are equal.
 
     Args:
@@ -30,27 +46,95 @@ def compare(expected, got, tolerance: float, axes: Sequence[str] = ()) -> Differ
         got: what the learner's function returned.
         tolerance: as in this module's definition.
         axes: what each axis counts, to name the place: ("step", "coordinate").
+        returns: the names of the things returned, where there are several: ("theta", "velocity").
+        place: where in the whole answer these two stand.
     """
+    if returns:
+        return _compare_entries(expected, got, tolerance, axes, returns)
+    if isinstance(expected, dict):
+        return _compare_dicts(expected, got, tolerance, axes, place)
+    unstacked = isinstance(got, list) and got and isinstance(expected, np.ndarray) and expected.ndim  # unlike entries
+    if isinstance(expected, list) and expected or unstacked:
+        return _compare_lists(expected, got, tolerance, axes, place)
     if not is_numeric(expected):
-        return (
-            None
-            if type(expected) is type(got) and expected == got
-            else _difference("It is not the value expected.", expected, got)
+        same = type(expected) is type(got) and expected == got
+        return None if same else _difference(_at(place, "it is not the value expected."), expected, got)
+    return _compare_numbers(expected, got, tolerance, () if isinstance(axes, Mapping) else axes, place)
+
+
+def _compare_entries(expected, got, tolerance, axes, returns) -> Difference | None:
+    """Several things returned together; `plain` has stacked them where they are alike."""
+    wanted = f"It should return {len(returns)} things: {', '.join(returns)}."
+    if not _has_entries(got):
+        return _difference(wanted, expected, got)
+    if len(got) != len(returns):
+        return _difference(f"{wanted} Yours returned {len(got)}.", expected, got)
+    for name, right, yours in zip(returns, expected, got, strict=True):
+        named = axes.get(name, ()) if isinstance(axes, Mapping) else axes
+        difference = compare(_unboxed(right), _unboxed(yours), tolerance, named, place=name)
+        if difference:
+            return difference
+    return None
+
+
+def _compare_dicts(expected, got, tolerance, axes, place) -> Difference | None:
+    if not isinstance(got, dict) or got.keys() != expected.keys():
+        return _difference(_at(place, f"{', '.join(expected)} are expected."), expected, got)
+    for name, right in expected.items():
+        named = axes.get(name, ()) if isinstance(axes, Mapping) else axes
+        difference = compare(right, got[name], tolerance, named, place=f"{place}, {name}" if place else name)
+        if difference:
+            return difference
+    return None
+
+
+def _compare_lists(expected, got, tolerance, axes, place) -> Difference | None:
+    """Entry by entry; an array that `plain` made of a list of alike entries is a list still."""
+    if not _has_entries(got):
+        return _difference(_at(place, "a list is expected."), expected, got)
+    if len(got) != len(expected):
+        return _difference(
+            _at(place, f"there are {len(got)} entries, but {len(expected)} are expected."), expected, got
         )
+    named = () if isinstance(axes, Mapping) else axes
+    for i, (right, yours) in enumerate(zip(expected, got, strict=True)):
+        here = f"{named[0] if named else 'entry'} {i}"
+        difference = compare(
+            _unboxed(right), _unboxed(yours), tolerance, named[1:], place=f"{place}, {here}" if place else here
+        )
+        if difference:
+            return difference
+    return None
+
+
+def _compare_numbers(expected, got, tolerance, axes, place) -> Difference | None:
     if got is None:
-        return _difference("Your function returned nothing (None).", expected, got)
+        return _difference(_at(place, "your function returned nothing (None)."), expected, got)
     if not is_numeric(got):
-        return _difference("Your function did not return numbers.", expected, got)
+        return _difference(_at(place, "your function did not return numbers."), expected, got)
+    if isinstance(expected, int) and isinstance(got, int):  # exact beyond what a float can hold
+        return None if abs(expected - got) <= tolerance * abs(expected) else _difference(_at(place), expected, got)
     right, yours = np.asarray(expected, dtype=float), np.asarray(got, dtype=float)
     if right.size == yours.size == 0:
         return None
     if right.shape != yours.shape:
-        return _difference(f"The shape is {_shape(yours)}, but {_shape(right)} is expected.", expected, got)
+        return _difference(_at(place, f"the shape is {_shape(yours)}, but {_shape(right)} is expected."), expected, got)
     wrong = ~_equal(right, yours, tolerance)
     if not wrong.any():
         return None
-    place = tuple(int(i) for i in np.argwhere(wrong)[0])
-    return Difference(_sentence(place, axes), show(right[place]), show(yours[place]))
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return Difference(
+        _at(", ".join(filter(None, (place, _index(index, axes))))), show(right[index]), show(yours[index])
+    )
+
+
+def _has_entries(value) -> bool:
+    return isinstance(value, list) or isinstance(value, np.ndarray) and value.ndim > 0
+
+
+def _unboxed(entry):
+    """A number that came out of an array, as a Python number."""
+    return entry.item() if isinstance(entry, np.generic) else entry
 
 
 def is_numeric(value) -> bool:
@@ -75,7 +159,15 @@ def show(value) -> str:
             separator=", ",
             formatter={"float_kind": "{:.6g}".format},
         )
-    return repr(value) if len(repr(value)) <= 400 else repr(value)[:400] + " …"
+    if isinstance(value, list):
+        return _cut(f"[{', '.join(map(show, value))}]")
+    if isinstance(value, dict):
+        return _cut("\n".join(f"{name}: {show(entry)}" for name, entry in value.items()))
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + " …"
 
 
 def _equal(right: np.ndarray, yours: np.ndarray, tolerance: float) -> np.ndarray:
@@ -96,9 +188,13 @@ def _shape(value: np.ndarray) -> str:
     return " × ".join(str(n) for n in value.shape) + (" (one axis)" if value.ndim == 1 else "")
 
 
-def _sentence(place: tuple[int, ...], axes: Sequence[str]) -> str:
-    if not place:
-        return ""  # a single number: the two values say it all
-    names = list(axes) + ["index"] * (len(place) - len(axes))
-    where = ", ".join(f"{name} {i}" for name, i in zip(names, place, strict=False))
-    return f"It first goes wrong at {where}."
+def _index(index: tuple[int, ...], axes: Sequence[str]) -> str:
+    names = list(axes) + ["index"] * (len(index) - len(axes))
+    return ", ".join(f"{name} {i}" for name, i in zip(names, index, strict=False))
+
+
+def _at(place: str, what: str = "") -> str:
+    """A sentence on what is wrong and where; "" for a single number, whose two values say it all."""
+    if not what:
+        return f"It first goes wrong at {place}." if place else ""
+    return f"At {place}, {what}" if place else what[0].upper() + what[1:]

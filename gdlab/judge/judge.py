@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from gdlab.judge.answer import Answer, Failed, Local, Oracle, Reply, fresh
-from gdlab.judge.compare import Difference, compare, show
-from gdlab.judge.exercise import Case, Exercise, Mistake, Property
+from gdlab.judge.answer import Answer, Failed, Oracle, Reply, Seed, fresh
+from gdlab.judge.compare import Difference, Raises, compare, show
+from gdlab.judge.exercise import Case, Exercise, Mistake, Property, Unlike
 from gdlab.judge.verdict import FailingCase, PartResult, Verdict
 
 PRINTS_NOT_RETURNS = "Printing shows a value; the caller still receives None. End with return."
@@ -36,17 +36,20 @@ class Trial:
 
     @property
     def value_is_right(self) -> bool:
+        if isinstance(self.expected, Raises):
+            return isinstance(self.came, Failed) and self.came.error == self.expected.error
         return isinstance(self.came, Reply) and self.difference is None
 
 
-def judge(exercise: Exercise, answer: Answer, seed: int) -> Verdict:
-    """Judge one function.
+def judge(exercise: Exercise, answer: Answer | Sequence[Answer], seed: int) -> Verdict:
+    """Judge one exercise.
 
     Args:
         exercise: what is right.
-        answer: the learner's function, local or in a box.
+        answer: the learner's function, local or in a box; as many as the exercise has functions.
         seed: what the cases are drawn from; the same seed gives the same cases.
     """
+    answer = exercise.asked(answer if isinstance(answer, Sequence) else [answer])
     trials = _ask_all(exercise, answer, seed)
     parts = _points_by_part(exercise, trials)
     earned = sum(part.earned for part in parts)
@@ -97,15 +100,41 @@ def _unasked(case: Case, failure: Failed) -> Trial:
 
 
 def _ask(exercise: Exercise, answer: Answer, case: Case) -> Trial:
-    expected = exercise.reference(*fresh(case.inputs).values())
+    expected = _expected(exercise, case)
     inputs = fresh(case.inputs)
     try:
         reply = answer(inputs)
     except Failed as failure:
         return Trial(case, expected, failure, None, None)
-    difference = compare(expected, reply.value, exercise.tolerance, exercise.axes)
+    difference = _difference(exercise, case, expected, reply.value)
     broken = next((p for p in exercise.properties if not p.holds(inputs, reply)), None)
     return Trial(case, expected, reply, difference, broken)
+
+
+def _expected(exercise: Exercise, case: Case):
+    """The right answer: a plain value, or the error that these inputs call for."""
+    try:
+        return exercise.local(exercise.reference)(fresh(case.inputs)).value
+    except Failed as failure:
+        if failure.kind != "raised":
+            raise
+        return Raises(failure.error, failure.sentence)
+
+
+def _difference(exercise: Exercise, case: Case, expected, value) -> Difference | None:
+    """Where a value differs from the right one; what of it counts is the exercise's to say."""
+    if isinstance(expected, Raises):
+        return Difference(f"These inputs call for a {expected.error}.", f"raise {expected.error}", show(value))
+    if exercise.judged_on is None:
+        return compare(expected, value, exercise.tolerance, exercise.axes, exercise.returns)
+    right = exercise.judged_on(case.inputs, expected)
+    try:
+        yours = exercise.judged_on(case.inputs, value)
+    except Unlike as unlike:
+        return Difference(str(unlike), show(expected), show(value))
+    except Exception:  # a view written for sound answers meets anything at all
+        return Difference("Your function did not return what was asked for.", show(expected), show(value))
+    return compare(right, yours, exercise.tolerance, exercise.axes, exercise.returns)
 
 
 def _points_by_part(exercise: Exercise, trials: Sequence[Trial]) -> tuple[PartResult, ...]:
@@ -133,11 +162,18 @@ def _diagnose(exercise: Exercise, trials: Sequence[Trial], earned: float):
         return outcome, tuple(dict.fromkeys(m.sentence for m in named)), tuple(m.name for m in named), wrong
     if isinstance(wrong.came, Failed):
         return "partly" if earned else wrong.came.kind, (wrong.came.sentence,), (), wrong
-    if all(isinstance(t.came, Reply) and t.came.value is None for t in trials):
+    if all(isinstance(t.came, Reply) and _is_nothing(t.came.value) for t in trials):
         return outcome, (PRINTS_NOT_RETURNS,), ("prints-not-returns",), wrong
     if wrong is trials[-1]:
         return outcome, (REMEMBERS,), ("remembers-between-calls",), wrong
     return outcome, (UNNAMED,), (), wrong
+
+
+def _is_nothing(value) -> bool:
+    """Whether a value is None, however often the function was called for it."""
+    if isinstance(value, list | dict) and value:
+        return all(_is_nothing(entry) for entry in (value.values() if isinstance(value, dict) else value))
+    return value is None
 
 
 def _diagnose_properties(exercise: Exercise, trials: Sequence[Trial]):
@@ -155,17 +191,38 @@ def _made(exercise: Exercise, mistake: Mistake, trials: Sequence[Trial]) -> bool
 def _same(exercise: Exercise, trial: Trial, mistake: Mistake) -> bool:
     try:
         with np.errstate(all="ignore"):
-            value = Local(mistake.function)(fresh(trial.case.inputs)).value
+            value = exercise.local(mistake.function)(fresh(trial.case.inputs)).value
     except Failed as failure:
-        return isinstance(trial.came, Failed) and trial.came.kind == failure.kind == "raised"
-    return isinstance(trial.came, Reply) and compare(value, trial.came.value, exercise.tolerance) is None
+        return isinstance(trial.came, Failed) and (trial.came.kind, trial.came.error) == (failure.kind, failure.error)
+    if not isinstance(trial.came, Reply):
+        return False
+    view = exercise.recognised_by or exercise.judged_on
+    if view is None:
+        return compare(value, trial.came.value, exercise.tolerance, returns=_names_that_fit(exercise, value)) is None
+    try:
+        made, came = view(trial.case.inputs, value), view(trial.case.inputs, trial.came.value)
+    except Exception:  # not of the kind that was asked for: no telling how it came about
+        return False
+    return compare(made, came, exercise.tolerance) is None
+
+
+def _names_that_fit(exercise: Exercise, value) -> Sequence[str]:
+    """The names of the things returned, unless the mistake is to return something else."""
+    several = isinstance(value, list) or isinstance(value, np.ndarray) and value.ndim > 0
+    return exercise.returns if several and len(value) == len(exercise.returns) else ()
 
 
 def _failing_case(trial: Trial) -> FailingCase:
-    inputs = tuple((name, v.shown if isinstance(v, Oracle) else show(v)) for name, v in trial.case.inputs.items())
+    inputs = tuple((name, _shown(value)) for name, value in trial.case.inputs.items())
     if trial.difference is None:
         return FailingCase(inputs)
     return FailingCase(inputs, trial.difference.sentence, trial.difference.expected, trial.difference.got)
+
+
+def _shown(value) -> str:
+    if isinstance(value, Oracle):
+        return value.shown
+    return f"numpy.random.default_rng({value})" if isinstance(value, Seed) else show(value)
 
 
 def _picture(exercise: Exercise, answer: Answer, trials: Sequence[Trial]) -> str:

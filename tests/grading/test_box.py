@@ -42,7 +42,7 @@ def test_functions_are_asked_with_arrays_and_oracles():
         with box.function("twice") as answer:
             oracle = Oracle(lambda x: 3 * x, "3x")
             assert answer({"f": oracle, "x": np.array([1.0, 2.0])}).value.tolist() == [9.0, 18.0]
-    assert [query.tolist() for query in oracle.queries] == [[1.0, 2.0], [3.0, 6.0]]
+    assert [query.tolist() for [query] in oracle.queries] == [[1.0, 2.0], [3.0, 6.0]]
 
 
 def test_what_one_function_leaves_behind_the_next_does_not_see():

@@ -25,7 +25,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from gdlab.judge.answer import Failed, Local
+from gdlab.judge.answer import Failed, Local, in_order
 from gdlab.judge.plain import NotPlain, plain
 from gdlab.learn import CHECKED
 
@@ -97,7 +97,7 @@ def main(read_fd: int, write_fd: int) -> None:
         channel.send(wire.CellRan(tuple(run_cell(shell, source, start))))
     channel.send(wire.Ready())
     while True:
-        answer_for(channel.receive().function, shell, channel)
+        answer_for(channel.receive(), shell, channel)
         channel.send(wire.Ready())
 
 
@@ -181,15 +181,21 @@ def error_text(error: BaseException) -> str:
     return head + "".join(traceback.format_exception_only(type(error), error)).rstrip()
 
 
-def answer_for(name: str, shell: Shell, channel: wire.Channel) -> None:
+def answer_for(ask: wire.Ask, shell: Shell, channel: wire.Channel) -> None:
     """Let a copy of this process answer for one function, and wait until it has gone."""
     pid = os.fork()
     if pid == 0:
         try:
-            answer_calls(CHECKED.get(name, shell.user_ns.get(name)), name, channel)
+            answer_calls(asked_for(ask, shell), ask.function, channel)
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
+
+
+def asked_for(ask: wire.Ask, shell: Shell):
+    """The function that the exercise's check was given; where the check never ran, the one of that name."""
+    checked = CHECKED.get(ask.exercise, ())
+    return checked[ask.position] if ask.position < len(checked) else shell.user_ns.get(ask.function)
 
 
 def answer_calls(function, name: str, channel: wire.Channel) -> None:
@@ -199,27 +205,28 @@ def answer_calls(function, name: str, channel: wire.Channel) -> None:
             key: oracle(value, channel) if isinstance(value, wire.OracleNumber) else value
             for key, value in call.inputs.items()
         }
-        channel.send(reply_to(function, name, inputs))
+        channel.send(reply_to(function, name, inputs, call.protocol))
 
 
-def reply_to(function, name: str, inputs: dict) -> wire.Frame:
+def reply_to(function, name: str, inputs: dict, protocol: str) -> wire.Frame:
     if function is None:
         return wire.Failure("missing", f"There is no function called {name} in your notebook.")
     try:
-        reply = Local(function)(inputs)
+        reply = Local(function)(inputs, protocol)
     except Failed as failed:
-        return wire.Failure(failed.kind, sendable(failed.sentence), sendable(failed.line))
+        return wire.Failure(failed.kind, sendable(failed.sentence), sendable(failed.line), sendable(failed.error))
     except BaseException as error:
         return wire.Failure("ended", f"Your function tried to end the program ({type(error).__name__}).")
-    return wire.Value(reply.value, reply.changed)
+    return wire.Value(reply.value, reply.changed, reply.global_randomness)
 
 
-def oracle(number: int, channel: wire.Channel):
+def oracle(known: wire.OracleNumber, channel: wire.Channel):
     """A function whose values the judge computes."""
 
-    def asked(point):
+    def asked(*arguments, **named):
+        ordered = in_order(known.parameters, arguments, named)
         try:
-            channel.send(wire.Query(int(number), plain(point)))
+            channel.send(wire.Query(known.number, [plain(argument) for argument in ordered]))
         except NotPlain as refused:
             raise ValueError(f"This function wants numbers: {refused}") from None
         answer = channel.receive()

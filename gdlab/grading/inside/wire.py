@@ -18,11 +18,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gdlab.judge.answer import Seed
+
 LENGTH = struct.Struct(">I")
 MOST_BYTES = 32 << 20
 MOST_OUTPUTS = 200
 CUT = "\n… the rest of this output was cut."
-ARRAY, ORACLE = 1, 2
+ARRAY, ORACLE, SEED = 1, 2, 3
 DTYPES = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"})
 
 
@@ -54,15 +56,18 @@ class Start(Frame, frozen=True):
 
 
 class Ask(Frame, frozen=True):
-    """Fork, and let the copy answer calls to this function."""
+    """Fork, and let the copy answer for this function: the one that an exercise's check was given, or that has its name."""
 
     function: str
+    exercise: str = ""
+    position: int = 0
 
 
 class Call(Frame, frozen=True):
-    """Call the function with these inputs, in this order."""
+    """Ask the function by this protocol, with these inputs in this order."""
 
     inputs: dict[str, Any]
+    protocol: str = "once"
 
 
 class OracleValue(Frame, frozen=True):
@@ -102,10 +107,11 @@ class Ready(Frame, frozen=True):
 
 
 class Value(Frame, frozen=True):
-    """What the function returned, and which inputs it changed."""
+    """What the function returned, which inputs it changed, and whether it drew from a global generator."""
 
     value: Any
     changed: tuple[str, ...] = ()
+    global_randomness: bool = False
 
 
 class Failure(Frame, frozen=True):
@@ -114,21 +120,25 @@ class Failure(Frame, frozen=True):
     kind: str
     sentence: str
     line: str = ""
+    error: str = ""
 
 
 class Query(Frame, frozen=True):
-    """The function calls oracle number `oracle` at this point."""
+    """The function calls oracle number `oracle` with these arguments."""
 
     oracle: int
-    point: Any
+    arguments: list[Any]
 
 
 TO_BOX = Start | Ask | Call | OracleValue | Done
 FROM_BOX = Hello | CellRan | Ready | Value | Failure | Query
 
 
-class OracleNumber(int):
-    """An input that is a function on the judge's side: only its number travels."""
+class OracleNumber(msgspec.Struct, frozen=True):
+    """An input that is a function on the judge's side: only its number and its arguments' names travel."""
+
+    number: int
+    parameters: tuple[str, ...]
 
 
 def encode_special(value):
@@ -143,7 +153,9 @@ def encode_special(value):
 def decode_special(code: int, data: memoryview):
     """msgspec's hook for the other side; refuses whatever is not a small honest array."""
     if code == ORACLE:
-        return OracleNumber(msgspec.msgpack.decode(data, type=int))
+        return msgspec.msgpack.decode(data, type=OracleNumber)
+    if code == SEED:
+        return Seed(msgspec.msgpack.decode(data, type=int))
     if code != ARRAY:
         raise Broken(f"no such extension: {code}")
     dtype, shape, body = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], bytes])
@@ -154,9 +166,14 @@ def decode_special(code: int, data: memoryview):
     return np.frombuffer(body, dtype=dtype).reshape(shape).copy()
 
 
-def oracle_input(number: int) -> msgspec.msgpack.Ext:
+def oracle_input(number: int, parameters: tuple[str, ...]) -> msgspec.msgpack.Ext:
     """How an oracle stands among the inputs of a call."""
-    return msgspec.msgpack.Ext(ORACLE, msgspec.msgpack.encode(number))
+    return msgspec.msgpack.Ext(ORACLE, msgspec.msgpack.encode(OracleNumber(number, parameters)))
+
+
+def seed_input(seed: int) -> msgspec.msgpack.Ext:
+    """How a generator stands among the inputs of a call."""
+    return msgspec.msgpack.Ext(SEED, msgspec.msgpack.encode(int(seed)))
 
 
 class Channel:

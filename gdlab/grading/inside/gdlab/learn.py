@@ -1,7 +1,7 @@
-"""In the box a check only notes which function it was given; the judge asks it later, from outside."""
+"""In the box a check only notes which functions it was given; the judge asks them later, from outside."""
 
 CHECKED: dict = {}
 
 
-def check(name, function):
-    CHECKED[name] = function
+def check(name, *functions):
+    CHECKED[name] = functions
