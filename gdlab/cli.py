@@ -13,8 +13,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gdlab.assignments import ASSIGNMENTS
-
 STYLE = {
     "no_args_is_help": True,
     "add_completion": False,
@@ -103,13 +101,14 @@ def release(assignment: Annotated[str, typer.Argument(help="Which one; all where
 
     [bold]Examples:[/]  gdlab release    ·    gdlab release update_rule
     """
+    from gdlab.assignments import assignments
     from gdlab.grading.course import CannotRelease
     from gdlab.grading.course import release as release_one
 
     root = course_root()
-    if assignment and assignment not in ASSIGNMENTS:
-        _fail(f"There is no assignment {assignment!r}; there is {', '.join(ASSIGNMENTS)}.")
-    for name in [assignment] if assignment else ASSIGNMENTS:
+    if assignment and assignment not in assignments():
+        _fail(f"There is no assignment {assignment!r}; there is {', '.join(assignments())}.")
+    for name in [assignment] if assignment else assignments():
         try:
             out.print(
                 f"Released {escape(str(release_one(name, root / 'solutions', root / 'exercises')))}", soft_wrap=True

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.utils import parse_utc
 
-from gdlab.assignments import ASSIGNMENTS
+from gdlab.assignments import assignments
 
 MOST_BYTES = 50 << 20
 MOST_CELLS = 2_000
@@ -69,7 +69,7 @@ def find_submissions(submitted: Path) -> tuple[list[Submission], list[str]]:
             ignored.append(f"{ascii(student.name)} is not a name in UTF-8; it was left out. Rename the folder.")
             continue
         for folder in _folders(student):
-            if folder.name in ASSIGNMENTS:
+            if folder.name in assignments():
                 found.append(Submission(student.name, folder.name, folder))
             else:
                 name = ascii(folder.name)
@@ -79,7 +79,7 @@ def find_submissions(submitted: Path) -> tuple[list[Submission], list[str]]:
     if not found:
         raise NoSubmissions(
             f"{submitted} holds no submissions: expected <student>/<assignment>/<notebook>.ipynb, "
-            f"with an assignment among {', '.join(ASSIGNMENTS)}."
+            f"with an assignment among {', '.join(assignments())}."
         )
     return found, ignored
 

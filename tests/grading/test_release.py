@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from gdlab.assignments import ASSIGNMENTS, exercises_of
+from gdlab.assignments import assignments, exercises_of
 from gdlab.grading.course import CannotRelease, release
 from gdlab.grading.judging import check_id
 
@@ -19,7 +19,7 @@ def sources(path: Path) -> list[tuple[str, str, str]]:
     return [(cell.id, cell.cell_type, cell.source) for cell in nbformat.read(path, as_version=4).cells]
 
 
-@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+@pytest.mark.parametrize("assignment", assignments())
 def test_the_exercises_are_in_step_with_the_solutions(assignment, root, tmp_path):
     fresh = release(assignment, root / "solutions", tmp_path)
     for path in fresh.glob("*.ipynb"):
@@ -28,7 +28,7 @@ def test_the_exercises_are_in_step_with_the_solutions(assignment, root, tmp_path
         )
 
 
-@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+@pytest.mark.parametrize("assignment", assignments())
 def test_every_exercise_has_a_stub_and_one_check_worth_its_points(assignment, root):
     [path] = (root / "exercises" / assignment).glob("*.ipynb")
     marks = {
