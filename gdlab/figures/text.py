@@ -23,3 +23,24 @@ def number(value: float, decimals: int = 3) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text.replace("-", "−")
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number by its leading digits, however small: learning rates, ticks of an axis.
+
+    >>> significant(0.0003), significant(0.000169327), significant(3e-5), significant(100_000.0), significant(1e-6)
+    ('0.0003', '0.000169', '3 × 10⁻⁵', '100,000', '10⁻⁶')
+    """
+    if not math.isfinite(value) or value == 0:
+        return number(value)
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    power = int(power)
+    if not -5 < power < 6:
+        if "." in mantissa:
+            mantissa = mantissa.rstrip("0").rstrip(".")
+        times = {"1": "", "-1": "−"}.get(mantissa, f"{mantissa} × ")
+        return f"{times}10{str(power).translate(_RAISED)}".replace("-", "−")
+    text = f"{value:,.{max(0, digits - 1 - power)}f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace("-", "−")
