@@ -75,7 +75,7 @@ class Unlike(ValueError):
     """Raised by `judged_on`: the answer is not even of the kind that was asked for; the message says what was."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exercise:
     """Everything the judge knows about one function that learners write.
 

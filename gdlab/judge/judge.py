@@ -10,6 +10,7 @@ right ones included; where two do, both are named; where none does, the first fa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from gdlab.judge.verdict import FailingCase, PartResult, Verdict
 
 PRINTS_NOT_RETURNS = "Printing shows a value; the caller still receives None. End with return."
 REMEMBERS = "The second call with the same inputs gave another answer: something survives from the first."
+SEEDS_REMEMBERED = 64
 UNNAMED = "This is not a mistake that I know by name. Here is the first case where your answer differs."
 
 
@@ -53,7 +55,7 @@ def judge(exercise: Exercise, answer: Answer | Sequence[Answer], seed: int) -> V
     trials = _ask_all(exercise, answer, seed)
     parts = _points_by_part(exercise, trials)
     earned = sum(part.earned for part in parts)
-    outcome, sentences, mistakes, shown = _diagnose(exercise, trials, earned)
+    outcome, sentences, mistakes, shown = _diagnose(exercise, trials, earned, seed)
     failure = shown.came if shown and isinstance(shown.came, Failed) else None
     return Verdict(
         exercise=exercise.name,
@@ -85,22 +87,40 @@ def draw_cases(exercise: Exercise, seed: int) -> list[Case]:
     return [*shuffled, shuffled[0]]
 
 
+@lru_cache(maxsize=SEEDS_REMEMBERED)
+def _questions(exercise: Exercise, seed: int) -> tuple[tuple[Case, Any], ...]:
+    """The cases of a seed with their right answers; a class is graded with one seed, so each is computed once."""
+    return tuple((case, _expected(exercise, case)) for case in draw_cases(exercise, seed))
+
+
+@lru_cache(maxsize=20 * SEEDS_REMEMBERED)
+def _mistaken_answers(exercise: Exercise, mistake: Mistake, seed: int) -> tuple[Reply | Failed, ...]:
+    """What a named mistake gives on the cases of a seed."""
+    return tuple(_mistaken_answer(exercise, mistake, case) for case, _ in _questions(exercise, seed))
+
+
+def _mistaken_answer(exercise: Exercise, mistake: Mistake, case: Case) -> Reply | Failed:
+    try:
+        with np.errstate(all="ignore"):
+            return exercise.local(mistake.function)(fresh(case.inputs))
+    except Failed as failure:
+        return failure
+
+
 def _ask_all(exercise: Exercise, answer: Answer, seed: int) -> list[Trial]:
     trials: list[Trial] = []
-    for case in draw_cases(exercise, seed):
+    for case, expected in _questions(exercise, seed):
         given_up = (
             trials and isinstance(trials[-1].came, Failed) and trials[-1].came.kind not in ("raised", "unreadable")
         )
-        trials.append(_ask(exercise, answer, case) if not given_up else _unasked(case, trials[-1].came))
+        if given_up:
+            trials.append(Trial(case, expected, trials[-1].came, None, None))
+        else:
+            trials.append(_ask(exercise, answer, case, expected))
     return trials
 
 
-def _unasked(case: Case, failure: Failed) -> Trial:
-    return Trial(case, None, failure, None, None)
-
-
-def _ask(exercise: Exercise, answer: Answer, case: Case) -> Trial:
-    expected = _expected(exercise, case)
+def _ask(exercise: Exercise, answer: Answer, case: Case, expected) -> Trial:
     inputs = fresh(case.inputs)
     try:
         reply = answer(inputs)
@@ -151,12 +171,12 @@ def _points_by_part(exercise: Exercise, trials: Sequence[Trial]) -> tuple[PartRe
     return tuple(PartResult(part.title, part.points, part.points if earned(part) else 0.0) for part in exercise.parts)
 
 
-def _diagnose(exercise: Exercise, trials: Sequence[Trial], earned: float):
+def _diagnose(exercise: Exercise, trials: Sequence[Trial], earned: float, seed: int):
     """Outcome, sentences, mistakes' names, and the trial to show."""
     wrong = next((trial for trial in trials if not trial.value_is_right), None)
     if wrong is None:
         return _diagnose_properties(exercise, trials)
-    named = [mistake for mistake in exercise.mistakes if _made(exercise, mistake, trials)]
+    named = [mistake for mistake in exercise.mistakes if _made(exercise, mistake, trials, seed)]
     outcome = "partly" if earned else "wrong"
     if named:
         return outcome, tuple(dict.fromkeys(m.sentence for m in named)), tuple(m.name for m in named), wrong
@@ -183,27 +203,27 @@ def _diagnose_properties(exercise: Exercise, trials: Sequence[Trial]):
     return "partly", (trial.broken.sentence,), (trial.broken.name,), trial
 
 
-def _made(exercise: Exercise, mistake: Mistake, trials: Sequence[Trial]) -> bool:
+def _made(exercise: Exercise, mistake: Mistake, trials: Sequence[Trial], seed: int) -> bool:
     """Whether the mistake gives what the learner's function gave, on every case that was asked."""
-    return all(_same(exercise, trial, mistake) for trial in trials)
+    answers = _mistaken_answers(exercise, mistake, seed)
+    return all(_alike(exercise, trial, made) for trial, made in zip(trials, answers, strict=True))
 
 
-def _same(exercise: Exercise, trial: Trial, mistake: Mistake) -> bool:
-    try:
-        with np.errstate(all="ignore"):
-            value = exercise.local(mistake.function)(fresh(trial.case.inputs)).value
-    except Failed as failure:
-        return isinstance(trial.came, Failed) and (trial.came.kind, trial.came.error) == (failure.kind, failure.error)
-    if not isinstance(trial.came, Reply):
-        return False
+def _alike(exercise: Exercise, trial: Trial, made: Reply | Failed) -> bool:
+    came = trial.came
+    if isinstance(made, Failed) or isinstance(came, Failed):
+        both = isinstance(made, Failed) and isinstance(came, Failed)
+        return both and (came.kind, came.error) == (made.kind, made.error)
     view = exercise.recognised_by or exercise.judged_on
     if view is None:
-        return compare(value, trial.came.value, exercise.tolerance, returns=_names_that_fit(exercise, value)) is None
+        return (
+            compare(made.value, came.value, exercise.tolerance, returns=_names_that_fit(exercise, made.value)) is None
+        )
     try:
-        made, came = view(trial.case.inputs, value), view(trial.case.inputs, trial.came.value)
+        seen, learners = view(trial.case.inputs, made.value), view(trial.case.inputs, came.value)
     except Exception:  # not of the kind that was asked for: no telling how it came about
         return False
-    return compare(made, came, exercise.tolerance) is None
+    return compare(seen, learners, exercise.tolerance) is None
 
 
 def _names_that_fit(exercise: Exercise, value) -> Sequence[str]:
