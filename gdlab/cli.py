@@ -153,6 +153,57 @@ def grade(
         raise typer.Exit(1)
 
 
+@app.command()
+def audit(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Exercises or assignments; all where none is named.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="How many sets of fresh cases each.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Where the rounds begin.", min=0)] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="How many processes; one for each core by default.", min=1)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print counts and misses as JSON instead.")] = False,
+) -> None:
+    """Prove the grader: known mistakes, right answers, lazy answers and mutants, each judged as it should be.
+
+    Ends with exit code 1 if anything is judged otherwise, and says what.
+
+    [bold]Examples:[/]  gdlab audit    ·    gdlab audit descend schedules --rounds 20    ·    gdlab audit --json > audit.json
+    """
+    import json
+
+    import msgspec
+
+    from gdlab.audit.run import audit_all, chosen
+    from gdlab.audit.solutions import NoSolution
+
+    try:
+        wanted = chosen(names or ())
+    except LookupError as unknown:
+        _fail(str(unknown))
+    done = []
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=complaints, transient=True) as progress:
+        task = progress.add_task("Auditing", total=len(wanted))
+        try:
+            for one in audit_all(course_root() / "solutions", names or (), rounds, seed, workers):
+                done.append(one)
+                progress.update(task, advance=1, description=one.exercise)
+        except (NoSolution, OSError) as error:
+            _fail(str(error))
+    done.sort(key=lambda one: wanted.index((one.assignment, one.exercise)))
+    if as_json:
+        sys.stdout.write(json.dumps(msgspec.to_builtins(done), indent=1, ensure_ascii=False) + "\n")
+    else:
+        out.print(_audit_table(done))
+    misses = [(one, miss) for one in done for miss in one.misses]
+    for one, miss in misses:
+        complaints.print(f"{one.exercise}: {escape(miss)}", style="red", soft_wrap=True, highlight=False)
+    if misses:
+        raise typer.Exit(1)
+
+
 @bench.command()
 def rules(
     size: Annotated[int, typer.Option(help="How many parameters.", min=1000)] = 10_000_000,
@@ -290,6 +341,27 @@ def _summary(graded) -> Table:
             exercises,
             escape(_first_wrong(one)),
         )
+    return table
+
+
+def _audit_table(done) -> Table:
+    table = Table(title="Judged as they should be", title_justify="left", show_footer=True)
+    columns = (
+        ("mistakes named", "named", "mistakes"),
+        ("right answers accepted", "accepted", "alternatives"),
+        ("lazy answers refused", "refused", "lazy"),
+        ("mutants killed", "killed", "mutants"),
+    )
+    table.add_column("Exercise", footer=f"{len(done)} exercises", overflow="fold")
+    for heading, good, of in columns:
+        total = f"{sum(getattr(one, good) for one in done)} of {sum(getattr(one, of) for one in done)}"
+        table.add_column(heading, justify="right", footer=total)
+    table.add_column("equivalent", justify="right", footer=str(sum(one.equivalent for one in done)))
+    table.add_column("misses", justify="right", footer=str(sum(len(one.misses) for one in done)))
+    for one in done:
+        counts = [f"{getattr(one, good)} of {getattr(one, of)}" for _, good, of in columns]
+        misses = f"[red]{len(one.misses)}[/]" if one.misses else "0"
+        table.add_row(one.exercise, *counts, str(one.equivalent), misses)
     return table
 
 
