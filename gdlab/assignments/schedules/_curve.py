@@ -1,0 +1,44 @@
+"""A schedule is judged as a whole curve: the cases ask at steps 0, 1, 2 …, the picture shows it beside the right one."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gdlab.figures.curve_svg import curve_picture
+from gdlab.judge.answer import Answer
+from gdlab.judge.compare import is_numeric
+from gdlab.judge.exercise import Case
+
+
+def a_rate(rng) -> float:
+    """A peak or a base rate; rates are compared relative to it, so that its size does not matter."""
+    return float(10 ** rng.uniform(-4, 0))
+
+
+def below(rng, rate: float) -> float:
+    """A start or a floor: clearly above 0, clearly below `rate`."""
+    return rate * float(rng.uniform(0.15, 0.45))
+
+
+def whole_number(rng, low: int, high: int) -> int:
+    """From `low` to `high`, both included."""
+    return int(rng.integers(low, high + 1))
+
+
+def curve(part: str, last: int, **fixed) -> Case:
+    """The rates at steps 0 … `last`, with everything else fixed."""
+    return Case(part, {"step": np.arange(last + 1), **fixed})
+
+
+def beside_the_right_one(reference: Callable, last: int, **fixed) -> Callable[[Answer], str]:
+    """A picture: the learner's curve over steps 0 … `last` beside the reference's."""
+
+    def picture(answer: Answer) -> str:
+        steps = np.arange(last + 1)
+        came = answer({"step": steps, **fixed}).value
+        yours = np.ravel(came) if is_numeric(came) else []
+        return curve_picture(
+            [("right", reference(steps, **fixed)), ("yours", yours)], x_label="step", y_label="learning rate"
+        )
+
+    return picture
