@@ -10,12 +10,13 @@ A round is a set of fresh cases. What should be so and is not, is a miss; an exe
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import msgspec
 
-from gdlab.audit.lazy import CONSTANTS, public_cases_by_heart, right_shape_wrong_numbers
+from gdlab.audit.lazy import CONSTANTS, never_ends, public_cases_by_heart, right_shape_wrong_numbers
 from gdlab.audit.mutants import Mutant, mutants_of
 from gdlab.audit.solutions import Solution
 from gdlab.judge.answer import Local
@@ -26,7 +27,7 @@ from gdlab.learn import public_seed
 
 MUTANT_ROUNDS = 6
 LAZY_ROUNDS = 3
-FOR_EVER = 3.0
+FOR_EVER = 2.0
 """Seconds of computing after which an answer counts as one that never ends."""
 
 
@@ -72,14 +73,15 @@ def audit(assignment: str, exercise: Exercise, solution: Solution, rounds: int, 
         rounds: how many sets of fresh cases.
         seed: where the rounds begin.
     """
+    exercise = replace(exercise, picture=None)
     seeds = range(seed, seed + rounds)
     misses: list[str] = []
-    named = sum(_is_named(exercise, mistake, seeds, misses) for mistake in exercise.mistakes)
     right = [("the reference", exercise.reference), ("the solution", solution.functions())]
     right += [(f"the alternative {a.style!r}", a.function) for a in exercise.alternatives]
-    accepted = sum(_is_accepted(exercise, style, functions, seeds, misses) for style, functions in right)
+    misjudged = _misjudged(exercise, right, seeds)
+    misses += misjudged.values()
     lazy = _lazy_answers(exercise)
-    refused = sum(_is_refused(exercise, *answer, seeds[:LAZY_ROUNDS], misses) for answer in lazy)
+    refused = sum(_is_refused(exercise, *answer, seeds, misses) for answer in lazy)
     mutants = list(solution.mutants(mutants_of))
     fates = [_fate(exercise, solution, *mutant, seeds[:MUTANT_ROUNDS], misses) for mutant in mutants]
     _complain_of_unused_arguments(exercise, [mutant for _, mutant in mutants], misses)
@@ -89,9 +91,9 @@ def audit(assignment: str, exercise: Exercise, solution: Solution, rounds: int, 
         version=exercise.version,
         rounds=rounds,
         mistakes=len(exercise.mistakes),
-        named=named,
+        named=sum(mistake.name not in misjudged for mistake in exercise.mistakes),
         alternatives=len(right),
-        accepted=accepted,
+        accepted=sum(style not in misjudged for style, _ in right),
         lazy=len(lazy),
         refused=refused,
         mutants=len(mutants),
@@ -127,39 +129,38 @@ def _bounded(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def _is_named(exercise, mistake, seeds, misses: list[str]) -> bool:
-    for seed in seeds:
-        verdict = verdict_of(exercise, mistake.function, seed)
-        if verdict is None or verdict.right or verdict.mistakes != (mistake.name,):
-            what = "never ends" if verdict is None else f"is {verdict.outcome}, called {list(verdict.mistakes)}"
-            misses.append(f"The mistake {mistake.name} {what} in round {seed}.")
-            return False
-    return True
+def _misjudged(exercise: Exercise, right: Sequence[tuple[str, Functions]], seeds: Iterable[int]) -> dict[str, str]:
+    """The mistakes and right answers that are not judged as such in every round, each with a sentence."""
+    found: dict[str, str] = {}
+    for seed in seeds:  # round by round, since the judge remembers what belongs to a seed
+        for mistake in exercise.mistakes:
+            verdict = verdict_of(exercise, mistake.function, seed)
+            if verdict is None or verdict.right or verdict.mistakes != (mistake.name,):
+                what = "never ends" if verdict is None else f"is {verdict.outcome}, called {list(verdict.mistakes)}"
+                found.setdefault(mistake.name, f"The mistake {mistake.name} {what} in round {seed}.")
+        for style, functions in right:
+            verdict = verdict_of(exercise, functions, seed)
+            if verdict is None or not verdict.right or verdict.points != exercise.points:
+                what = "never ends" if verdict is None else f"is {verdict.outcome} ({' '.join(verdict.sentences)})"
+                found.setdefault(style, f"A right answer, {style}, {what} in round {seed}.")
+    return found
 
 
-def _is_accepted(exercise, style, functions, seeds, misses: list[str]) -> bool:
-    for seed in seeds:
-        verdict = verdict_of(exercise, functions, seed)
-        if verdict is None or not verdict.right or verdict.points != exercise.points:
-            what = "never ends" if verdict is None else f"is {verdict.outcome} ({' '.join(verdict.sentences)})"
-            misses.append(f"A right answer, {style}, {what} in round {seed}.")
-            return False
-    return True
-
-
-def _lazy_answers(exercise: Exercise) -> list[tuple[str, tuple[Callable, ...], float]]:
-    """(how, functions, the most points it may get)."""
+def _lazy_answers(exercise: Exercise) -> list[tuple[str, tuple[Callable, ...], float, int]]:
+    """(how, functions, the most points it may get, in how many rounds it is tried)."""
     count = len(exercise.function_names)
     less_than_all = exercise.points - 0.5
+    by_heart = public_cases_by_heart(exercise, public_seed(exercise.name))
     return [
-        *((how, (function,) * count, 0.0) for how, function in CONSTANTS.items()),
-        ("gives wrong numbers in the right shape", right_shape_wrong_numbers(exercise), less_than_all),
-        ("knows the public cases by heart", public_cases_by_heart(exercise, public_seed(exercise.name)), less_than_all),
+        *((how, (function,) * count, 0.0, LAZY_ROUNDS) for how, function in CONSTANTS.items()),
+        ("never ends", (never_ends,) * count, 0.0, 1),
+        ("gives wrong numbers in the right shape", right_shape_wrong_numbers(exercise), less_than_all, LAZY_ROUNDS),
+        ("knows the public cases by heart", by_heart, less_than_all, LAZY_ROUNDS),
     ]
 
 
-def _is_refused(exercise, how, functions, most, seeds, misses: list[str]) -> bool:
-    for seed in seeds:
+def _is_refused(exercise, how, functions, most, rounds, seeds, misses: list[str]) -> bool:
+    for seed in seeds[:rounds]:
         verdict = verdict_of(exercise, functions, seed)
         if verdict is not None and verdict.points > most:
             misses.append(f"An answer that {how} gets {verdict.points:g} points in round {seed}.")

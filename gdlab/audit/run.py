@@ -1,5 +1,7 @@
 """Auditing many exercises at once: one process for each core, one exercise after the other in each."""
 
+import contextlib
+import importlib
 import os
 import resource
 from collections.abc import Iterator, Sequence
@@ -31,7 +33,7 @@ def audit_all(
     """
     wanted = chosen(names)
     workers = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_bound_memory) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare) as pool:
         jobs = [pool.submit(_audit_one, solutions, *which, rounds, seed) for which in wanted]
         for job in as_completed(jobs):
             yield job.result()
@@ -49,10 +51,12 @@ def chosen(names: Sequence[str]) -> list[tuple[str, str]]:
     return [which for which in every if not names or set(which) & set(names)]
 
 
-def _bound_memory() -> None:
-    """Some mutants would fill the machine."""
+def _prepare() -> None:
+    """Bound the memory, which some mutants would fill, and import torch before any answer's time is counted."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    with contextlib.suppress(ImportError):
+        importlib.import_module("torch")
 
 
 def _audit_one(solutions: Path, assignment: str, name: str, rounds: int, seed: int) -> Audited:
