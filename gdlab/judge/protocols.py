@@ -1,5 +1,5 @@
 """How a function is asked: once with its inputs, at every step of a schedule, for several steps of an
-optimizer, for two epochs in a row.
+optimizer, for two epochs in a row, with a torch model to train, by saving to a file and loading from it.
 
 A protocol is a function (learner's function, inputs) -> what the judge gets. It runs beside the
 learner's code, in their notebook or in the box, because some questions need several calls that share a
@@ -7,13 +7,16 @@ generator, a model or a file. It only asks and reports; whether the report is ri
 This file needs nothing but NumPy and `plain.py`; what needs torch imports it where it is used.
 """
 
+import tempfile
+import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from gdlab.judge.plain import plain
+from gdlab.judge.plain import NotPlain, plain
 
 Inputs = Mapping[str, Any]
 Protocol = Callable[[Callable, Inputs], Any]
@@ -87,7 +90,109 @@ def _is_like(part, shape: tuple[int, ...]) -> bool:
     return isinstance(part, int | float | np.ndarray) and np.shape(part) == shape
 
 
+def train_a_torch_model(function: Callable, inputs: Inputs) -> dict[str, Any]:
+    """Build a model and all that trains it from plain values, have it trained, and look at what came of it.
+
+    The inputs: `model` is [W₁, b₁, W₂, b₂] of Linear, Tanh, Linear, as torch keeps them; `optimizer` is a
+    class of torch.optim by `name`, and its options; `scheduler` lists the factor of each step, the last one
+    held; `batches` are pairs [X, y]. `events` lists when gradients came and when the optimizer had stepped.
+    Nothing here draws from torch's generator, or leaves a setting changed.
+    """
+    import torch
+
+    def tensor(values):
+        return torch.tensor(np.asarray(values), dtype=torch.float64, device="cpu")
+
+    weight_1, bias_1, weight_2, bias_2 = map(tensor, inputs["model"])
+    factors, options = inputs["scheduler"], dict(inputs["optimizer"])
+    events: list[str] = []
+    with warnings.catch_warnings(), torch.enable_grad():
+        warnings.simplefilter("ignore")  # torch warns of what the verdict will name
+        model = torch.nn.Sequential(_torch_linear(weight_1, bias_1), torch.nn.Tanh(), _torch_linear(weight_2, bias_2))
+        optimizer = getattr(torch.optim, options.pop("name"))(model.parameters(), **options)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factors[min(step, len(factors) - 1)])
+        model[2].bias.register_hook(lambda grad: events.append("gradient"))
+        optimizer.register_step_post_hook(lambda *_: events.append("step"))
+        losses = function(
+            model,
+            lambda prediction, label: ((prediction - label) ** 2).mean(),
+            optimizer,
+            scheduler,
+            [(tensor(X), tensor(y)) for X, y in inputs["batches"]],
+            inputs["epochs"],
+        )
+    entries = losses if isinstance(losses, list | tuple) else [losses]
+    return {
+        "losses": losses,
+        "weights": {name: weights.detach() for name, weights in model.named_parameters()},
+        "rate": optimizer.param_groups[0]["lr"],
+        "events": events,
+        "keeps a graph": any(getattr(loss, "requires_grad", False) for loss in entries),
+    }
+
+
+def _torch_linear(weight, bias):
+    """A torch Linear with these weights; made without drawing others first."""
+    import torch
+
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, weight.shape[1], weight.shape[0], dtype=weight.dtype)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
+
+
+CHECKPOINT = "checkpoint.npz"
+"""What the file is called: with this ending NumPy adds none of its own, and no other format minds it."""
+
+SHUFFLED = 12
+"""How many things the generator of a checkpoint shuffles."""
+
+
+def save_and_go_on(function: Callable, inputs: Inputs) -> dict[str, np.ndarray]:
+    """Save a run, let it go on in place, and only then read the file: what was saved must not go on with it.
+
+    The inputs are theta, `state` (two arrays), step, `rng`, and how often it shuffled before (`shuffles`).
+    The report is the bytes of each file in the folder, by name.
+    """
+    theta, state = np.array(inputs["theta"]), tuple(np.array(array) for array in inputs["state"])
+    rng = inputs["rng"]
+    for _ in range(inputs["shuffles"]):
+        rng.permutation(SHUFFLED)
+    with tempfile.TemporaryDirectory() as folder:
+        function(str(Path(folder) / CHECKPOINT), theta, state, inputs["step"], rng)
+        for array in (theta, *state):
+            array *= -2
+        rng.permutation(SHUFFLED)
+        written = [file for file in Path(folder).iterdir() if file.is_file()]
+        if not written:
+            raise NotPlain("save_checkpoint wrote no file at the path it was given.")
+        return {file.name: np.frombuffer(file.read_bytes(), dtype=np.uint8) for file in written}
+
+
+def load_and_draw(function: Callable, inputs: Inputs):
+    """Load what `save_and_go_on` reported, from another folder; of four things returned, the last is made to draw."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in inputs["received"].items():
+            (Path(folder) / Path(name).name).write_bytes(content.tobytes())
+        returned = function(str(Path(folder) / CHECKPOINT))
+    if not isinstance(returned, list | tuple) or len(returned) != 4:
+        return returned
+    theta, state, step, rng = returned
+    draws = rng.permutation(SHUFFLED) if isinstance(rng, np.random.Generator) else type(rng).__name__
+    return [theta, state, step, draws]
+
+
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
-    {protocol.__name__: protocol for protocol in (once, every_step, two_epochs, several_steps)}
+    {
+        protocol.__name__: protocol
+        for protocol in (
+            once,
+            every_step,
+            two_epochs,
+            several_steps,
+            train_a_torch_model,
+            save_and_go_on,
+            load_and_draw,
+        )
+    }
 )
 """Every protocol, by the name that travels to the box."""
