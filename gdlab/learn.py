@@ -4,12 +4,13 @@ When a class is graded, a stand-in takes this module's place in the box: it only
 function each check names, and the judging happens outside.
 """
 
-import zlib
-
 from gdlab.assignments import find_exercise
 from gdlab.judge.answer import Failed, Local
 from gdlab.judge.judge import judge, without_answer
 from gdlab.judge.verdict import Verdict
+
+PUBLIC_SEED = 1847
+"""What the cases that learners see are drawn from: the year of Cauchy's paper. Graded cases come from a secret seed."""
 
 
 def check(name: str, *functions) -> Verdict:
@@ -31,9 +32,4 @@ def check(name: str, *functions) -> Verdict:
     if len(functions) != len(wanted):
         failure = Failed("missing", f"This check wants {' and '.join(wanted)}: check({name!r}, {', '.join(wanted)}).")
         return without_answer(exercise, failure)
-    return judge(exercise, [Local(function) for function in functions], seed=public_seed(name))
-
-
-def public_seed(name: str) -> int:
-    """The seed of the cases that learners see; graded cases are drawn from a secret one."""
-    return zlib.crc32(name.encode())
+    return judge(exercise, [Local(function) for function in functions], seed=PUBLIC_SEED)

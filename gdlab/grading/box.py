@@ -55,6 +55,22 @@ class Limits:
     output_bytes: int = 1 << 20
 
 
+class Walls(Protocol):
+    """A started runner and what stands around it."""
+
+    def prove(self, deadline: float) -> None:
+        """Hold what stands against what is claimed; raises `NoSandbox`."""
+        ...
+
+    def complaint(self) -> str:
+        """What the runner wrote before it gave up."""
+        ...
+
+    def tear_down(self) -> None:
+        """End everything in it."""
+        ...
+
+
 class Box(Protocol):
     """One submission, walled off; used as a context manager, gone with everything in it at the end."""
 

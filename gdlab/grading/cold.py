@@ -7,12 +7,12 @@ the cells have run again.
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from gdlab.grading import bubblewrap
-from gdlab.grading.box import BoxFailed, Limits, NoSandbox
+from gdlab.grading.box import BoxFailed, Limits, NoSandbox, Walls
 from gdlab.grading.inside import wire
 from gdlab.judge.answer import Failed, Oracle, Reply, Seed
 from gdlab.judge.plain import NotPlain, plain
@@ -29,6 +29,10 @@ GARBAGE = "Your notebook's process sent something that is not an answer."
 class ColdBox:
     """A `gdlab.grading.box.Box` that starts Python from scratch.
 
+    Args:
+        limits: what each submission may use.
+        raise_walls: what walls it off; bubblewrap where nothing else is named.
+
     Example:
         with ColdBox(Limits()) as box:
             box.run_cells(["def double(x): return 2 * x"])
@@ -36,10 +40,11 @@ class ColdBox:
                 answer({"x": 4.0}).value    # 8.0
     """
 
-    def __init__(self, limits: Limits):
+    def __init__(self, limits: Limits, raise_walls: Callable[..., Walls] | None = None):
         self._limits = limits
+        self._raise_walls = raise_walls or bubblewrap.raise_walls
         self._cells: tuple[str, ...] = ()
-        self._walls: bubblewrap.Walls | None = None
+        self._walls: Walls | None = None
         self._channel: wire.Channel | None = None
 
     def __enter__(self) -> "ColdBox":
@@ -73,7 +78,7 @@ class ColdBox:
         to_box_read, to_box_write = os.pipe()
         from_box_read, from_box_write = os.pipe()
         try:
-            self._walls = bubblewrap.raise_walls(self._limits, to_box_read, from_box_write)
+            self._walls = self._raise_walls(self._limits, to_box_read, from_box_write)
             self._channel = wire.Channel(from_box_read, to_box_write, expects=wire.FROM_BOX)
         except NoSandbox:
             os.close(from_box_read)

@@ -16,9 +16,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from gdlab.grading.course import gradebook
-from gdlab.grading.judging import verdicts_in
 from gdlab.grading.submission import Submission
-from gdlab.judge.verdict import STYLE, as_html
+from gdlab.judge.verdict import STYLE, as_html, verdicts_in
 
 SHOWN_CHARACTERS = 4_000
 CODE = HtmlFormatter(cssclass="code", style="default")

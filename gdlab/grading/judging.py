@@ -2,20 +2,22 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from gdlab.grading.box import Box, BoxFailed
 from gdlab.grading.inside.wire import Output
 from gdlab.judge.answer import Failed
+from gdlab.judge.borrowed import borrowed
 from gdlab.judge.exercise import Exercise
 from gdlab.judge.judge import judge, without_answer
-from gdlab.judge.verdict import Verdict
+from gdlab.judge.verdict import METADATA, Verdict
 
 MOST_BROKEN_CELLS = 2
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -47,7 +49,15 @@ def judge_cells(
             lost = Failed(failure.kind, f"{failure} So none of its functions could be asked.")
             return Judged([()] * len(cells), {name: without_answer(e, lost, seed) for name, e in exercises.items()})
         verdicts = {name: _judge_one(box, exercise, make_box, cells, seed) for name, exercise in exercises.items()}
-        return Judged(outputs, verdicts)
+        return Judged(
+            outputs, {name: _with_notes(verdict, exercises[name], cells) for name, verdict in verdicts.items()}
+        )
+
+
+def _with_notes(verdict: Verdict, exercise: Exercise, cells: Sequence[str]) -> Verdict:
+    """The verdict with a note on each library that the function takes its answer from."""
+    notes = tuple(f"uses {name}" for name in borrowed(cells, exercise.function_names))
+    return replace(verdict, notes=notes)
 
 
 def _run_what_runs(box: Box, cells: Sequence[str]) -> list[tuple[Output, ...]]:
@@ -100,23 +110,10 @@ def write_outputs(notebook: NotebookNode, judged: Judged) -> None:
         )
 
 
-def verdicts_in(cells: Iterable[NotebookNode]) -> dict[str, Verdict]:
-    """The verdicts that `write_outputs` put into a notebook's cells, by exercise."""
-    stored = (
-        output.metadata["gdlab"]
-        for cell in cells
-        for output in cell.get("outputs", [])
-        if "gdlab" in output.get("metadata", {})
-    )
-    verdicts = (msgspec.convert(data, Verdict) for data in stored)
-    return {verdict.exercise: verdict for verdict in verdicts}
-
-
 def _verdict_output(verdict: Verdict, count: int) -> NotebookNode:
-    stored = json.loads(msgspec.json.encode(verdict))
-    return new_output(
-        "execute_result", data=verdict._repr_mimebundle_(), metadata={"gdlab": stored}, execution_count=count
-    )
+    stored = json.loads(msgspec.json.encode(verdict))  # whole, with its picture: the feedback page is made from it
+    data, _ = verdict._repr_mimebundle_()
+    return new_output("execute_result", data=data, metadata={METADATA: stored}, execution_count=count)
 
 
 def _notebook_output(output: Output) -> NotebookNode:

@@ -66,7 +66,7 @@ def judge(exercise: Exercise, answer: Answer | Sequence[Answer], seed: int) -> V
         sentences=sentences,
         mistakes=mistakes,
         parts=parts,
-        case=_failing_case(shown) if shown else None,
+        case=_failing_case(shown) if shown and outcome not in ("untouched", "missing") else None,
         line=failure.line if failure else "",
         picture=_picture(exercise, answer, trials),
         seed=seed,

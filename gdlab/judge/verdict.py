@@ -1,8 +1,12 @@
 """What the judge says about one exercise: data first, then how a notebook and a terminal show it."""
 
 import html
+from collections.abc import Iterable, Mapping
 
 import msgspec
+
+METADATA = "gdlab"
+"""Under which name a notebook keeps a verdict in the metadata of the output that shows it."""
 
 OUTCOMES = {
     "right": "Right",
@@ -52,6 +56,7 @@ class Verdict(msgspec.Struct, frozen=True):
         line: the learner's line that raised.
         picture: their function at work, as SVG.
         seed: what the cases were drawn from.
+        notes: for the instructor: libraries that the function takes the answer from.
     """
 
     exercise: str
@@ -66,6 +71,7 @@ class Verdict(msgspec.Struct, frozen=True):
     line: str = ""
     picture: str = ""
     seed: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -78,8 +84,23 @@ class Verdict(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"{self.points:g}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": as_html(self)}
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, str], dict[str, dict]]:
+        """What a notebook shows, and what it keeps beside it (read by `gdlab progress`)."""
+        stored = msgspec.to_builtins(msgspec.structs.replace(self, picture=""))
+        return {"text/plain": repr(self), "text/html": as_html(self)}, {METADATA: stored}
+
+
+def verdicts_in(cells: Iterable[Mapping]) -> dict[str, Verdict]:
+    """The verdicts that a notebook keeps in its cells' outputs, by exercise; what is no verdict is passed over."""
+    found = {}
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            try:
+                verdict = msgspec.convert(output.get("metadata", {}).get(METADATA), Verdict)
+            except (msgspec.ValidationError, AttributeError):
+                continue
+            found[verdict.exercise] = verdict
+    return found
 
 
 def as_text(verdict: Verdict) -> str:
@@ -88,11 +109,15 @@ def as_text(verdict: Verdict) -> str:
     if verdict.line:
         lines.append(verdict.line)
     if verdict.case:
-        lines += [f"  {name} = {value}" for name, value in verdict.case.inputs]
+        lines += [_aligned(f"  {name} = ", value) for name, value in verdict.case.inputs]
         if verdict.case.expected:
             lines += [verdict.case.where] * bool(verdict.case.where)
-            lines += [f"  expected    {verdict.case.expected}", f"  your answer {verdict.case.got}"]
+            lines += [_aligned("  expected    ", verdict.case.expected), _aligned("  your answer ", verdict.case.got)]
     return "\n".join(lines)
+
+
+def _aligned(head: str, value: str) -> str:
+    return head + value.replace("\n", "\n" + " " * len(head))
 
 
 STYLE = """

@@ -13,7 +13,7 @@ from gdlab.grading import class_run
 from gdlab.grading.box import NoSandbox
 from gdlab.grading.class_run import ClassRun
 from gdlab.grading.course import nbgrader_log
-from gdlab.grading.judging import verdicts_in
+from gdlab.judge.verdict import verdicts_in
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 

@@ -154,6 +154,6 @@ def test_nothing_of_the_learners_reaches_the_page_unescaped():
 
 
 def test_a_notebook_gets_points_as_text_and_a_card_with_a_picture():
-    bundle = verdict(GRADIENT_STEP, lambda theta, grad, lr: theta + lr * grad)._repr_mimebundle_()
+    bundle, kept = verdict(GRADIENT_STEP, lambda theta, grad, lr: theta + lr * grad)._repr_mimebundle_()
     assert bundle["text/plain"] == "0"
     assert "<svg" in bundle["text/html"] and "yours" in bundle["text/html"]

@@ -1,0 +1,87 @@
+"""No walls at all: the runner as a plain process of the learner's own, for `gdlab check`.
+
+What runs is what the box runs, so the verdicts are the grader's. Nothing is kept from the code, which may
+do whatever its author may do; that is why no class is ever graded this way.
+"""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdlab.grading.box import Limits, NoSandbox
+from gdlab.grading.bubblewrap import ENVIRONMENT, RUNNER, STAND_IN
+
+UNLIMITED = resource.RLIM_INFINITY
+KEEPS = ("PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
+
+
+@dataclass(frozen=True)
+class NoWalls:
+    """The runner's process, and the folder its files were copied to."""
+
+    process: subprocess.Popen
+    folder: tempfile.TemporaryDirectory
+
+    def prove(self, deadline: float) -> None:
+        """There is nothing to prove."""
+
+    def complaint(self) -> str:
+        """What the process wrote before it gave up."""
+        self.process.kill()
+        said = self.process.stderr.read().decode(errors="replace").strip()
+        return said.splitlines()[-1] if said else "it said nothing"
+
+    def tear_down(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+        self.folder.cleanup()
+
+
+def own_limits(seconds: float, function_seconds: float) -> Limits:
+    """Times as in a box; memory, files and processes as the learner's own account allows."""
+    return Limits(
+        cells_seconds=seconds,
+        function_seconds=function_seconds,
+        memory_bytes=resource.getrlimit(resource.RLIMIT_AS)[1],
+        file_bytes=resource.getrlimit(resource.RLIMIT_FSIZE)[1],
+        processes=resource.getrlimit(resource.RLIMIT_NPROC)[1],
+    )
+
+
+def start_without_walls(limits: Limits, read_fd: int, write_fd: int) -> NoWalls:
+    """Start a runner, talking over the two pipe ends.
+
+    Raises:
+        NoSandbox: if it could not be started.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="gdlab-check-", ignore_cleanup_errors=True)
+    for inside, ours in STAND_IN.items():
+        copy = Path(folder.name) / Path(inside).relative_to("/box")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ours, copy)
+    kept = {name: os.environ[name] for name in KEEPS if name in os.environ}
+    scratch = {
+        "IPYTHONDIR": f"{folder.name}/ipython",
+        "MPLBACKEND": ENVIRONMENT["MPLBACKEND"],
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(Path(folder.name) / Path(RUNNER).name), str(read_fd), str(write_fd)],
+            pass_fds=(read_fd, write_fd),
+            cwd=folder.name,
+            env=kept | scratch | {"PYTHONPATH": folder.name},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+    except OSError as error:
+        folder.cleanup()
+        raise NoSandbox(f"Python could not be started ({error.strerror or error}).") from error
+    return NoWalls(process, folder)
