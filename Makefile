@@ -1,8 +1,9 @@
 # Two commands do everything:  make course  ·  make test
-# Settings: PYTHON=python3.12 picks the interpreter; PORT=8080 serves the book there; UV_TORCH_BACKEND=cpu fetches PyTorch's smaller CPU build.
+# Settings: PYTHON=python3.12 picks the interpreter; PORT=8080 serves the book there; PROCESSES=1 leaves mutants one processor; UV_TORCH_BACKEND=cpu fetches PyTorch's smaller CPU build.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+PROCESSES ?= 2
 BIN := .venv/bin
 PACKAGES := .venv/packages
 READY := .venv/ready
@@ -13,7 +14,7 @@ WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 UV_SETTINGS = UV_FIND_LINKS="$${UV_FIND_LINKS:-$$(echo $$PIP_FIND_LINKS | tr ' ' ,)}" \
 	$${PIP_INDEX_URL:+UV_DEFAULT_INDEX=$$PIP_INDEX_URL} $${PIP_EXTRA_INDEX_URL:+UV_INDEX=$$PIP_EXTRA_INDEX_URL}
 
-.PHONY: course lab test test-all lock clean help
+.PHONY: course lab test test-all coverage mutants lock clean help
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -29,6 +30,18 @@ test: $(READY)  ## run every test that needs no system package
 
 test-all: $(READY)  ## run every test: needs a Chromium on this machine
 	@$(BIN)/python -m pytest $(WORKERS)
+
+MATHEMATICS := rules schedules batching counting loop objectives diagnose
+
+coverage: $(READY)  ## see which lines of the mathematics its tests run: at least 97 per cent
+	@mkdir -p _build
+	@$(BIN)/python -m coverage run -m pytest $(MATHEMATICS:%=tests/test_%.py)
+	@$(BIN)/python -m coverage report --format=markdown > _build/coverage.md; code=$$?; \
+		{ printf '# Lines of the mathematics that its tests run\n\nMade by `make coverage`, which fails below 97 per cent.\n\n'; \
+		cat _build/coverage.md; printf '\n\n%s; %s\n' "$$($(BIN)/python --version)" "$$(date +%F)"; } | tee benchmarks/coverage.md; exit $$code
+
+mutants: $(READY)  ## break the mathematics in every small way and see the tests notice (half an hour)
+	@nice -n 10 $(BIN)/python tests/mutation/run.py --processes $(PROCESSES)
 
 lock: $(READY)  ## renew requirements.lock: the newest versions that pyproject.toml allows
 	@printf 'hatchling\neditables\nuv\n' | env $(UV_SETTINGS) $(BIN)/uv pip compile pyproject.toml - --extra all \
