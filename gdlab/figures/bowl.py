@@ -5,12 +5,12 @@ Chapter 1's figure. With its defaults it walks from θ = −1 with η = 0.3 over
 """
 
 from collections.abc import Callable
-from numbers import Real
 
 import traitlets as t
 
-from gdlab.figures.base import Figure, bundle, finite, source
+from gdlab.figures.base import Figure, Number, finite
 from gdlab.figures.bowl_svg import bowl_picture
+from gdlab.figures.own import one_number, trouble
 from gdlab.objectives import bowl
 from gdlab.rules import descend
 
@@ -39,35 +39,23 @@ def own_path(step: Step, theta0: float, lr: float, steps: int) -> tuple[list[flo
     path = [float(theta0)]
     for _ in range(steps):
         try:
-            path.append(_number(step(path[-1], bowl.grad(path[-1]), lr)))
-        except NotImplementedError:
-            return path, "Your step is not written yet: fill in the function, run its cell, and run this one again."
+            path.append(one_number(step(path[-1], bowl.grad(path[-1]), lr), "the next theta"))
         except Exception as error:
-            return path, f"Your step stopped here with {type(error).__name__}: {error}"
+            return path, trouble(error, "step")
     return path, ""
-
-
-def _number(value) -> float:
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # an array that holds one number
-        value = value.item()
-    if not isinstance(value, Real) or isinstance(value, bool):
-        missing = " (is its return statement missing?)" if value is None else ""
-        raise TypeError(f"it has to return the next theta, one number, but it returned {value!r}{missing}.")
-    return float(value)
 
 
 class BowlWalk(Figure):
     """The figure; see the module's first paragraph. `bowl_walk` is its short name."""
 
     figure = "bowl_walk"
-    shown = ("theta0", "lr", "steps", "frame", "climb", "path", "trouble")
-    _esm = bundle("bowl_walk")
-    _css = source("figures.css")
+    settings = ("theta0", "lr", "steps", "frame", "climb")
+    told = ("path", "trouble")
 
-    theta0 = t.Float(bowl.start, help="where the walk starts").tag(sync=True)
-    lr = t.Float(0.3, help="the learning rate η").tag(sync=True)
+    theta0 = Number(bowl.start, min=-1e6, max=1e6, help="where the walk starts").tag(sync=True)
+    lr = Number(0.3, min=-1e6, max=1e6, help="the learning rate η").tag(sync=True)
     steps = t.Int(3, min=0, max=200, help="how many steps the walk has").tag(sync=True)
-    frame = t.Int(0, min=0, help="the step that is shown, from 0 to steps").tag(sync=True)
+    frame = t.Int(0, min=0, max=200, help="the step that is shown, from 0 to steps").tag(sync=True)
     climb = t.Bool(False, help="add the step instead of subtracting it").tag(sync=True)
     path = t.List(
         t.Float(allow_none=True), help="the points of a learner's own step; empty when the figure walks by itself"
@@ -96,12 +84,6 @@ class BowlWalk(Figure):
             path, trouble = own_path(self._step, self.theta0, self.lr, self.steps)
             with self.hold_sync():
                 self.path, self.trouble = [finite(theta) for theta in path], trouble
-
-    @t.validate("theta0", "lr")
-    def _is_finite(self, proposal):
-        if finite(proposal.value) is None:
-            raise t.TraitError(f"{proposal.trait.name} has to be an ordinary number, but is {proposal.value}.")
-        return proposal.value
 
     @t.validate("frame")
     def _is_on_the_walk(self, proposal):

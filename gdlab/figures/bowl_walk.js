@@ -1,27 +1,22 @@
 // Bowl walk: a few steps on L = (θ − 3)² + 0.5, with the slope at each point and the step it causes.
 
 function bowlWalk(model, el) {
-  const get = (name) => model.get(name);
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const { get, set } = traits(model);
   const own = () => get("path").length > 0;  // a learner's own step function, walked in Python
   const path = () =>
     own()
       ? get("path").map((theta) => (theta === null ? NaN : theta))
       : descend(bowl.grad, get("theta0"), get("lr"), get("steps"), get("climb") ? 1 : -1);
   const last = () => path().length - 1;
-  const frame = () => clamp(get("frame"), 0, last());
+  const at = () => clamp(get("frame"), 0, last());
 
   // What the eye sees: a frame that may lie between two whole ones, and the distance from the minimum that fits in.
-  const shown = { frame: frame(), reach: Math.log(4) };
-  let held = false;
+  const shown = { frame: at(), reach: Math.log(4) };
   let width = 0;
   let x, y;
 
   function reach() {
-    const far = path().slice(0, frame() + 2).filter(Number.isFinite).map((theta) => Math.abs(theta - bowl.minimum));
+    const far = path().slice(0, at() + 2).filter(Number.isFinite).map((theta) => Math.abs(theta - bowl.minimum));
     return Math.log(clamp(Math.max(4, ...far), 4, 1e9));
   }
 
@@ -32,25 +27,20 @@ function bowlWalk(model, el) {
   const slope = svg("g", { class: "gdl-slope" });
   const walk = svg("g", { class: "gdl-walk" });
   const names = svg("g", { class: "gdl-names" });
-  const window_ = svg("rect", {});
-  const clip = "gdl-" + Math.random().toString(36).slice(2);
   const grip = handle({
     label: "start", min: -3, max: 9, step: 0.1,
     value: () => get("theta0"),
     text: () => `θ₀ = ${fmt(get("theta0"))}`,
-    pixel: (event) => x.back(event.clientX - picture.getBoundingClientRect().left),
+    at: (event) => picture.at(event),
+    from: ([px]) => x.back(px),
     onmove: (theta0) => {
       play.pause();
       set({ theta0, frame: 0 });
     },
-    onhold: (now) => {
-      held = now;
-      update();
-    },
   });
-  const picture = svg("svg", { role: "group", "aria-label": "The loss curve and the walk on it" },
-    svg("clipPath", { id: clip }, window_),
-    grid, svg("g", { "clip-path": `url(#${clip})` }, curve, slope, walk), names, grip);
+  grip.dataset.main = "";
+  const picture = canvas("The loss curve and the walk on it", [curve, slope, walk], names, grip);
+  picture.prepend(grid);
   const stage = html("div", { class: "gdl-stage", tabindex: "0", role: "group",
     "aria-label": "Bowl walk. Arrow keys step, Space plays, Home resets." }, picture);
   const rule = html("p", { class: "gdl-rule" });
@@ -59,25 +49,17 @@ function bowlWalk(model, el) {
     html("caption", {}, "The walk"),
     html("thead", {}, html("tr", {}, ["step", "θ", "slope", "L"].map((word) => html("th", { scope: "col" }, word)))),
     body);
-  const line = html("p", { class: "gdl-line", "aria-live": "polite" });
-  const play = player({ frame, last, go: (target) => set({ frame: target }) });
+  const line = html("p", { class: "gdl-line" });
+  const play = player({ frame: at, last, go: (target) => set({ frame: target }) });
   const rate = slider({ label: "learning rate", symbol: "η", min: 0.01, max: 1.2, step: 0.01,
     oninput: (lr) => set({ lr }) });
   const flip = toggle("flip the sign", (climb) => set({ climb }));
-  const root = html("div", { class: "gdl", "data-lm-suppress-shortcuts": true, onkeydown: play.onkeydown },
-    html("div", { class: "gdl-frame" },
-      stage,
-      html("div", { class: "gdl-foot" }, line, play.bar),
-      html("div", { class: "gdl-side" }, rule, rate, flip, html("div", { class: "gdl-scroll" }, table))));
+  const root = frame({ stage, line, foot: play.bar, onkeydown: play.onkeydown,
+    side: [rule, rate, flip, html("div", { class: "gdl-scroll" }, table)] });
 
   // ---- drawing
 
   const dot = (theta, r, kind) => svg("circle", { cx: x(theta), cy: y(bowl.loss(theta)), r, class: kind });
-  const stroke = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
-  const words = (px, py, kind, anchor, ...lines) =>
-    svg("text", { x: px, y: py, class: kind, "text-anchor": anchor },
-      lines.map((text, i) => svg("tspan", { x: px, dy: i ? 17 : 0 }, text)));
-  const extent = (lines) => 7.8 * Math.max(...lines.map((text) => text.length));  // about as wide as bold text of this size is
   const fitted = (px, py, kind, anchor, ...lines) =>
     words(anchor === "end" ? Math.max(px, 44 + extent(lines)) : Math.min(px, width - extent(lines)), py, kind, anchor, ...lines);
 
@@ -88,27 +70,15 @@ function bowlWalk(model, el) {
     const box = { left: 44, right: width - 10, top: 12, bottom: height - 30 };
     x = scale([bowl.minimum - 1.75 * distance, bowl.minimum + 1.4 * distance], [box.left, box.right]);
     y = scale([-0.14 * top, top], [box.bottom, box.top]);
-    picture.setAttribute("width", width);
-    picture.setAttribute("height", height);
-    for (const [name, value] of Object.entries({ x: box.left, y: 0, width: box.right - box.left, height: box.bottom }))
-      window_.setAttribute(name, value);
-    return { ...box, height, low: x.back(box.left), high: x.back(box.right), ceiling: y.back(box.top) };
+    picture.cut(width, height, { ...box, top: 0 });
+    return box;
   }
 
   function drawGrid(box) {
-    const across = ticks(box.low, box.high, 7);
-    const up = ticks(0, box.ceiling, 5);
-    grid.replaceChildren(
-      ...up.map((loss) => stroke(box.left, y(loss), box.right, y(loss))),
-      ...up.map((loss) => words(box.left - 7, y(loss) + 4, "", "end", fmt(loss))),
-      ...across.map((theta) => stroke(x(theta), box.bottom, x(theta), box.bottom + 5, "gdl-axis")),
-      ...across.map((theta) => words(x(theta), box.bottom + 21, "", "middle", fmt(theta))),
-      stroke(box.left, box.bottom, box.right, box.bottom, "gdl-axis"),
-      words(box.right, box.bottom - 8, "gdl-title", "end", "θ"),
-      words(box.left + 7, box.top + 10, "gdl-title", "start", "loss L"));
+    drawAxes(grid, x, y, box, { xName: "θ", yName: "loss L", xText: fmt, yText: fmt, inside: true, least: 0 });
     const points = [];
-    for (let px = box.left; px <= box.right; px += 2) points.push(px.toFixed(1) + " " + y(bowl.loss(x.back(px))).toFixed(1));
-    curve.setAttribute("d", "M" + points.join("L"));
+    for (let px = box.left; px <= box.right; px += 2) points.push([px, y(bowl.loss(x.back(px)))]);
+    curve.setAttribute("d", trace(points));
   }
 
   // The tangent, one unit of θ downhill with the fall that goes with it, and the step: −η · slope.
@@ -180,26 +150,26 @@ function bowlWalk(model, el) {
       toLeft ? "end" : "start", ...lines));
   }
 
-  function paint() {
-    if (!width) return;
+  function paint(now) {
+    width = now;
     const box = frameWindow();
     drawGrid(box);
     const all = path();
     drawWalk(all, clamp(shown.frame, 0, all.length - 1));
-    const start = all[0];
-    grip.place(clamp(x(start), box.left, box.right), Math.max(y(bowl.loss(start)), 0), box.bottom);
+    const px = clamp(x(all[0]), box.left, box.right);
+    grip.place(px, Math.max(y(bowl.loss(all[0])), 0), px, box.bottom);
   }
 
   // ---- numbers
 
   function write() {
     const all = path();
-    const at = frame();
-    const here = all[at];
+    const now = at();
+    const here = all[now];
     const lr = fmt(get("lr"));
     const sign = get("climb") ? "+" : "−";
     root.dataset.path = JSON.stringify(all);
-    root.dataset.frame = at;
+    root.dataset.frame = now;
     root.classList.toggle("gdl-climbs", get("climb"));
     rule.replaceChildren(...(own()
       ? ["your own step"]
@@ -212,25 +182,23 @@ function bowlWalk(model, el) {
           html("td", {}), html("td", {}), html("td", {}))));
     all.forEach((theta, i) => {
       const row = body.children[i];
-      row.className = i < at ? "gdl-was" : i > at ? "gdl-will" : "gdl-is";
-      if (i === at) row.setAttribute("aria-current", "step");
+      row.className = i < now ? "gdl-was" : i > now ? "gdl-will" : "gdl-is";
+      if (i === now) row.setAttribute("aria-current", "step");
       else row.removeAttribute("aria-current");
       [theta, bowl.grad(theta), bowl.loss(theta)].forEach((value, j) => (row.children[j + 1].textContent = fmt(value)));
     });
     const grad = bowl.grad(here);
-    const together = (text) => html("span", { class: "gdl-whole" }, text);
-    const say = [html("b", {}, `Step ${at} of ${last()}.`), " ", together(`θ = ${fmt(here)},`), " ",
+    const say = [html("b", {}, `Step ${now} of ${last()}.`), " ", together(`θ = ${fmt(here)},`), " ",
       together(`slope = ${fmt(grad)},`), " ", together(`L = ${fmt(bowl.loss(here))}.`), " "];
     if (!Number.isFinite(here)) say.push("The walk has left the numbers.");
-    else if (at < last())
+    else if (now < last())
       say.push(together(own()
-        ? `Next: θ${sub(at + 1)} = ${fmt(all[at + 1])}`
-        : `Next: θ${sub(at + 1)} = ${fmt(here)} ${sign} ${lr} × ${inBrackets(grad)} = ${fmt(all[at + 1])}`));
+        ? `Next: θ${sub(now + 1)} = ${fmt(all[now + 1])}`
+        : `Next: θ${sub(now + 1)} = ${fmt(here)} ${sign} ${lr} × ${inBrackets(grad)} = ${fmt(all[now + 1])}`));
     else if (get("trouble")) say.push(html("b", { class: "gdl-trouble" }, get("trouble")));
     else say.push(bowl.loss(here) > bowl.loss(all[0])
       ? `The loss has climbed from ${fmt(bowl.loss(all[0]))}.`
       : `The loss has fallen from ${fmt(bowl.loss(all[0]))}.`);
-    line.setAttribute("aria-live", held ? "off" : "polite");  // a drag would flood a screen reader
     line.replaceChildren(...say);
     rate.set(get("lr"));
     flip.set(get("climb"));
@@ -242,35 +210,10 @@ function bowlWalk(model, el) {
     play.refresh();
   }
 
-  function update() {
-    write();
-    const goal = { frame: frame(), reach: held ? shown.reach : reach() };
-    root.dataset.settled = "false";
-    motion.aim(goal, goal.frame === shown.frame ? 300 : 750);
-    if (!motion.moving()) root.dataset.settled = "true";
-  }
-
-  const motion = mover(shown, paint, () => (root.dataset.settled = "true"));
-  let asked = 0;
-  const ask = () => (asked ||= requestAnimationFrame(() => ((asked = 0), update())));  // one redraw, however many traits changed
-  const watched = ["theta0", "lr", "steps", "frame", "climb", "path", "trouble"];
-  watched.forEach((name) => model.on("change:" + name, ask));
-  const size = new ResizeObserver(() => {
-    const now = Math.floor(stage.clientWidth);
-    if (now === width || !now) return;
-    width = now;
-    update();
-    paint();
+  return animate({
+    model, el, root, stage, line, shown, write, paint, stop: play.pause,
+    watched: ["theta0", "lr", "steps", "frame", "climb", "path", "trouble"],
+    goal: (held) => ({ frame: at(), reach: held ? shown.reach : reach() }),
+    duration: (goal) => (goal.frame === shown.frame ? 300 : 750),
   });
-  el.append(root);
-  size.observe(stage);
-  shown.reach = reach();
-  update();
-  return () => {
-    size.disconnect();
-    play.pause();
-    motion.stop();
-    cancelAnimationFrame(asked);
-    watched.forEach((name) => model.off("change:" + name, ask));
-  };
 }

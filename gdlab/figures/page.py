@@ -21,10 +21,11 @@ ICON_SCRIPT = re.compile(r'<script[^>]* src="[^"]*fontawesome\.js[^"]*"></script
 HTML_BUILDERS = ("html", "dirhtml", "singlehtml")
 
 
-def figure_html(figure: str, state: dict[str, Any], svg: str) -> str:
+def figure_html(figure: str, state: dict[str, Any], settings: dict[str, Any], svg: str) -> str:
     """The element in a page that the script brings to life."""
     return (
-        f'<div class="gdl-figure" data-figure="{escape(figure)}" data-state="{escape(json.dumps(state, allow_nan=False))}">'
+        f'<div class="gdl-figure" data-figure="{escape(figure)}" data-state="{escape(json.dumps(state, allow_nan=False))}"'
+        f' data-settings="{escape(json.dumps(settings, allow_nan=False))}">'
         f'<div class="gdl-still">{svg}</div></div>'
     )
 

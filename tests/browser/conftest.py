@@ -19,6 +19,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from gdlab.book import build_book, kernel_environment, open_server
+from gdlab.figures.base import MIME, page_script, source
+from gdlab.figures.page import figure_html
 
 ROOT = Path(__file__).parents[2]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
@@ -87,6 +89,25 @@ def new_page(browser):
 def page(new_page):
     """One page at a desk: 1440 × 1000."""
     return new_page(viewport={"width": 1440, "height": 1000})
+
+
+PAGE = """<!doctype html><html lang=en data-theme={theme}><meta charset=utf-8><title>A figure</title>
+<meta name=viewport content='width=device-width, initial-scale=1'>
+<style>html[data-theme=dark] {{ --pst-color-text-base: #ced6dd; --pst-color-background: #14181e; background: #14181e; color: #ced6dd }}
+{style}</style><main><h1>A figure</h1>{figures}</main><script>{script}</script>"""
+
+
+@pytest.fixture
+def figure_page(tmp_path):
+    """Put figures into a page of their own, as the built book does, and return its file:// address."""
+
+    def write(*made, theme="light"):
+        figures = "".join(figure_html(**figure._repr_mimebundle_()[0][MIME]) for figure in made)
+        text = PAGE.format(theme=theme, style=source("figures.css"), figures=figures, script=page_script())
+        (tmp_path / "page.html").write_text(text, encoding="utf-8")
+        return (tmp_path / "page.html").as_uri()
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ class Attributes(HTMLParser):
 
 def test_the_state_survives_the_page():
     state = {"label": "</div><script>'\"&", "lr": 0.3}
-    html = figure_html("bowl_walk", state, "<svg/>")
+    html = figure_html("bowl_walk", state, {"lr": {"kind": "number"}}, "<svg/>")
     assert "<script>" not in html
     reader = Attributes()
     reader.feed(html)
