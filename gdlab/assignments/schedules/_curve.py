@@ -1,6 +1,11 @@
-"""A schedule is judged as a whole curve: the cases ask at steps 0, 1, 2 …, the picture shows it beside the right one."""
+"""A schedule is judged as a curve: a case asks at many steps in a row, and a picture shows it beside the right one.
 
-from collections.abc import Callable
+Some cases begin where an earlier part of the curve is over, so that a wrong warm-up does not cost the points of
+what follows it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +30,15 @@ def whole_number(rng, low: int, high: int) -> int:
     return int(rng.integers(low, high + 1))
 
 
-def curve(part: str, last: int, **fixed) -> Case:
-    """The rates at steps 0 … `last`, with everything else fixed."""
-    return Case(part, {"step": np.arange(last + 1), **fixed})
+def curve(part: str, first: int, last: int, **fixed) -> Case:
+    """The rates at steps `first` … `last`, with everything else fixed."""
+    return Case(part, {"step": np.arange(first, last + 1), **fixed})
+
+
+def by_step(inputs: Mapping[str, Any], value):
+    """The rates with an empty place for each step before the first, so that a wrong one is called by its step."""
+    unasked = np.full(inputs["step"][0], np.nan)
+    return np.concatenate([unasked, value]) if np.shape(value) == np.shape(inputs["step"]) else value
 
 
 def beside_the_right_one(reference: Callable, last: int, **fixed) -> Callable[[Answer], str]:

@@ -14,7 +14,7 @@ def _cases(rng):
     def case(part, *, to_zero=False, beyond=False):
         total, peak = whole_number(rng, 6, 13), a_rate(rng)
         floor = 0.0 if to_zero else below(rng, peak)
-        return curve(part, total + (total // 2 if beyond else 0), peak_lr=peak, total_steps=total, floor_lr=floor)
+        return curve(part, 0, total + (total // 2 if beyond else 0), peak_lr=peak, total_steps=total, floor_lr=floor)
 
     return [
         case("fall", to_zero=True),

@@ -12,7 +12,7 @@ def _cases(rng):
         warmup = whole_number(rng, 4, 9) if warmup is None else warmup
         peak = a_rate(rng)
         start = 0.0 if from_zero else below(rng, peak)
-        return curve(part, warmup + beyond, peak_lr=peak, warmup_steps=warmup, start_lr=start)
+        return curve(part, 0, warmup + beyond, peak_lr=peak, warmup_steps=warmup, start_lr=start)
 
     return [
         case("rise", 0, from_zero=True),
