@@ -60,3 +60,45 @@ def test_a_right_answer_of_zeros_allows_no_error():
 def test_an_empty_list_stands_for_an_empty_array():
     assert compare(np.zeros(0), [], 1e-5) is None
     assert "shape is 0" in compare(PATH, [], 1e-5).sentence
+
+
+RETURNS = ("theta", "velocity")
+
+
+@pytest.mark.parametrize(
+    "got",
+    [[np.ones(2), np.zeros(2)], np.array([[1.0, 1.0], [0.0, 0.0]])],
+    ids=["a list", "stacked, since alike"],
+)
+def test_several_things_returned_together_compare_one_by_one(got):
+    assert compare([np.ones(2), np.zeros(2)], got, 1e-5, returns=RETURNS) is None
+
+
+@pytest.mark.parametrize(
+    ("got", "says"),
+    [
+        ([np.ones(2), np.ones(2)], "It first goes wrong at velocity, index 0."),
+        ([np.ones(2), 0.0], "At velocity, the shape is that of a single number"),
+        ([np.ones(2), None], "At velocity, your function returned nothing"),
+        (np.ones((3, 2)), "It should return 2 things: theta, velocity. Yours returned 3."),
+        (1.5, "It should return 2 things: theta, velocity."),
+        (None, "It should return 2 things: theta, velocity."),
+    ],
+)
+def test_what_is_wrong_among_several_things_is_called_by_its_name(got, says):
+    assert says in compare([np.ones(2), np.zeros(2)], got, 1e-5, returns=RETURNS).sentence
+
+
+def test_lists_of_unlike_arrays_compare_entry_by_entry():
+    right = [np.ones(2), np.zeros(3)]
+    assert compare(right, [np.ones(2), np.zeros(3)], 1e-5) is None
+    assert compare(right, [np.ones(2), np.ones(3)], 1e-5, axes=("batch",)).sentence == (
+        "It first goes wrong at batch 1, index 0."
+    )
+    assert "there are 1 entries, but 2 are expected" in compare(right, [np.ones(2)], 1e-5).sentence.lower()
+
+
+def test_whole_numbers_beyond_what_a_float_can_hold_are_told_apart():
+    assert compare(2**60, 2**60, 0) is None
+    assert compare(2**60, 2**60 + 1, 0) is not None
+    assert compare(12, 12.0, 0) is None

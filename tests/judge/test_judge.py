@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from gdlab.assignments import find_exercise
 from gdlab.judge.answer import Local
+from gdlab.judge.exercise import Case, Exercise, Mistake, Part
 from gdlab.judge.judge import draw_cases, judge
-from gdlab.judge.verdict import as_html, as_text
+from gdlab.judge.verdict import as_html, as_text, verdicts_in
 
 GRADIENT_STEP, DESCEND = find_exercise("gradient_step"), find_exercise("descend")
 
@@ -157,3 +159,55 @@ def test_a_notebook_gets_points_as_text_and_a_card_with_a_picture():
     bundle, kept = verdict(GRADIENT_STEP, lambda theta, grad, lr: theta + lr * grad)._repr_mimebundle_()
     assert bundle["text/plain"] == "0"
     assert "<svg" in bundle["text/html"] and "yours" in bundle["text/html"]
+
+
+def half(whole):
+    if whole % 2:
+        raise ValueError(f"{whole} is odd")
+    return whole // 2
+
+
+HALF = Exercise(
+    name="half",
+    version=1,
+    reference=half,
+    cases=lambda rng: [
+        Case("even", {"whole": int(2 * rng.integers(1, 9))}),
+        Case("odd", {"whole": int(2 * rng.integers(1, 9) + 1)}),
+    ],
+    parts=(Part("even", "even numbers", 1), Part("odd", "an error for odd ones", 1)),
+    mistakes=(Mistake("rounds-down", lambda whole: whole // 2, "Odd numbers have no half here: raise."),),
+    properties=(),
+    alternatives=(),
+    notice="Notice nothing.",
+    tolerance=0,
+)
+
+
+def test_an_error_can_be_the_right_answer():
+    assert verdict(HALF, half).right
+    rounds = verdict(HALF, lambda whole: int(whole / 2))
+    assert (rounds.points, rounds.mistakes) == (1, ("rounds-down",))
+    assert (rounds.case.where, rounds.case.expected) == ("These inputs call for a ValueError.", "raise ValueError")
+
+
+def test_another_error_than_the_one_asked_for_is_not_right():
+    def asserts(whole):
+        assert whole % 2 == 0
+        return whole // 2
+
+    assert verdict(HALF, asserts).points == 1
+
+
+def test_an_untouched_stub_is_not_shown_inputs_it_never_looked_at():
+    def stub(theta, grad, lr):
+        raise NotImplementedError
+
+    assert verdict(GRADIENT_STEP, stub).case is None
+
+
+def test_a_notebook_keeps_the_verdict_without_its_picture():
+    wrong = verdict(GRADIENT_STEP, lambda theta, grad, lr: theta + lr * grad)
+    data, metadata = wrong._repr_mimebundle_()
+    [kept] = verdicts_in([{"outputs": [{"metadata": metadata}, {"metadata": {}}, {"metadata": {"gdlab": 3}}]}]).values()
+    assert wrong.picture and kept == replace(wrong, picture="")
