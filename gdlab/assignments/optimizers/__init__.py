@@ -1,6 +1,13 @@
 """Assignment 6, a bonus for the appendix: six optimizers, each as one step that takes its state in and hands it out."""
 
-from gdlab.assignments.optimizers import adam_step, momentum_step, nesterov_step, rmsprop_step
+from gdlab.assignments.optimizers import (
+    adam_step,
+    adamw_step,
+    lion_step,
+    momentum_step,
+    nesterov_step,
+    rmsprop_step,
+)
 
 CHAPTER = 6
 EXERCISES = (
@@ -8,4 +15,6 @@ EXERCISES = (
     nesterov_step.EXERCISE,
     rmsprop_step.EXERCISE,
     adam_step.EXERCISE,
+    adamw_step.EXERCISE,
+    lion_step.EXERCISE,
 )

@@ -18,9 +18,12 @@ from gdlab.assignments.optimizers._steps import (
 from gdlab.judge.exercise import Alternative, Case, Exercise, Mistake, Part
 from gdlab.rules import adam_step
 
+LATE = 3000
+"""After so many steps nothing is left to correct: 0.97³⁰⁰⁰ is 10⁻⁴⁰."""
+
 
 def _adam_cases(rng):
-    def case(part, shape, steps, after=0):
+    def case(part, shape, steps, after):
         """`after` so many steps the averages are warm."""
         m, v = (values(rng, shape, 0.5, 2), squares(rng, shape, 2, 9)) if after else (zeros(shape), zeros(shape))
         rates = {
@@ -38,11 +41,11 @@ def _adam_cases(rng):
         return Case("tiny", {**gradients, "m": zeros(shape), "v": zeros(shape), **rates})
 
     return [
-        case("first", None, 1),
-        case("first", 2, 1),
-        case("later", None, 3, after=int(rng.integers(3, 7))),
-        case("later", 4, 4),
-        case("later", (2, 2), 3, after=int(rng.integers(2, 5))),
+        case("early", None, 1, after=0),
+        case("early", 4, 4, after=0),
+        case("early", (2, 2), 3, after=int(rng.integers(2, 5))),
+        case("late", None, 3, after=LATE + int(rng.integers(100))),
+        case("late", 2, 3, after=LATE + int(rng.integers(100))),
         tiny(None, 1e-8),
         tiny(4, float(rng.uniform(1, 4)) * TINY),
     ]
@@ -147,9 +150,9 @@ EXERCISE = Exercise(
     reference=adam_step,
     cases=_adam_cases,
     parts=(
-        Part("first", "the first step, from averages of zeros", 1),
-        Part("later", "the steps after it, with what the averages remember", 2.25),
-        Part("tiny", "gradients so small that eps counts", 1.25),
+        Part("early", "the first steps, with their corrections", 1.5),
+        Part("late", "steps so late that nothing is left to correct", 2),
+        Part("tiny", "gradients so small that eps counts", 1),
         Part("unchanged", UNCHANGED, 0.5),
     ),
     mistakes=(
