@@ -154,7 +154,7 @@ CRAWLING = ("crawling", lambda losses: losses[0] - losses[-1] < losses[0] / 10)
 
 def _words_for_four_runs(answer: Answer) -> str:
     """Three runs on the bowl, from too slow to too fast, one on |θ|, each with the learner's word for it."""
-    runs = [(f"lr {lr:g}", bowl.loss(np.asarray(descend(bowl.grad, bowl.start, lr, 20)))) for lr in (0.15, 0.002, 1.02)]
+    runs = [(f"lr {lr:g}", bowl.loss(np.asarray(descend(bowl.grad, bowl.start, lr, 20)))) for lr in (0.15, 0.001, 1.02)]
     runs.append(("on |θ|", np.abs(descend(np.sign, 3.0, 0.7, 20))))
     return curve_picture(
         [(f"{name}: {answer({'losses': losses}).value}", losses) for name, losses in runs],
