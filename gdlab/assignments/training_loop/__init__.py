@@ -1,6 +1,6 @@
 """Assignment 5, the training loop: the loop itself, in NumPy and in torch, and what keeps a run safe and honest."""
 
-from gdlab.assignments.training_loop import clip_by_norm, early_stop
+from gdlab.assignments.training_loop import clip_by_norm, early_stop, overfit_ten, train_numpy
 
 CHAPTER = 5
-EXERCISES = (clip_by_norm.EXERCISE, early_stop.EXERCISE)
+EXERCISES = (train_numpy.EXERCISE, clip_by_norm.EXERCISE, early_stop.EXERCISE, overfit_ten.EXERCISE)
