@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from gdlab.figures.svg import (
     HUGE,
+    TINY,
     Axis,
     Point,
     a_float,
@@ -104,11 +105,15 @@ def _points(xs: list[float], ys: list[float], log_y: bool) -> list[Stretch]:
     """The points that have a place somewhere on the axes, however far; a gap begins a new stretch."""
     stretches: list[Stretch] = [[]]
     for x, y in zip(xs, ys, strict=True):
-        if math.isfinite(x) and math.isfinite(y) and not (log_y and y <= 0):
-            stretches[-1].append((min(max(x, -HUGE), HUGE), min(max(y, -HUGE), HUGE)))
+        if math.isfinite(x) and math.isfinite(y) and not (log_y and y < TINY):
+            stretches[-1].append((_bounded(x), _bounded(y)))
         elif stretches[-1]:
             stretches.append([])
     return [stretch for stretch in stretches if stretch]
+
+
+def _bounded(value: float) -> float:
+    return 0.0 if abs(value) < TINY else min(max(value, -HUGE), HUGE)
 
 
 def _all(stretches: list[Stretch], coordinate: int) -> list[float]:
@@ -148,7 +153,7 @@ def _note(label: str, xs: list[float], ys: list[float], x: Axis, y: Axis, x_labe
         where = f"at {x_label} {significant(at)}"
         if math.isnan(at) or math.isnan(value):
             return f"not a number {where if math.isfinite(at) else ''}".strip()
-        if y.log and value <= 0:
+        if y.log and value < TINY:
             return f"{significant(value)} {where}, and a logarithmic axis has no place for it"
         if not (x.holds(at) and y.holds(value)):
             return f"leaves the picture {where} with {significant(value)}"

@@ -27,6 +27,9 @@ DASHES = ("", "7 4", "2 3", "10 3 2 3")
 HUGE = 1e300
 """Numbers beyond this are drawn as this: sums and differences of them still fit into a float."""
 
+TINY = 1e-300
+"""Numbers nearer to 0 than this are drawn as 0: they can still be divided by."""
+
 Point = tuple[float, float]
 
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gdlab.figures import curve_picture
@@ -36,6 +36,7 @@ def lines(picture, colour):
     ]
 
 
+@example([("", [5e-324])], False)
 @given(st.lists(any_curve, max_size=5), st.booleans())
 def test_any_curves_give_a_valid_picture_without_holes(curves, log_y):
     root = ElementTree.fromstring(draw(*curves, log_y=log_y))
