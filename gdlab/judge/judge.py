@@ -6,6 +6,7 @@
 A part of the points is earned whole or not at all, when every case and every property that belongs
 to it is right. A mistake is named when it gives the learner's very output on *every* case, the
 right ones included; where two do, both are named; where none does, the first failing case is shown.
+Cases on which the learner's function raised do not hide a mistake that all the others show: both are told.
 """
 
 from collections.abc import Sequence
@@ -180,6 +181,10 @@ def _diagnose(exercise: Exercise, trials: Sequence[Trial], earned: float, seed: 
     outcome = "partly" if earned else "wrong"
     if named:
         return outcome, tuple(dict.fromkeys(m.sentence for m in named)), tuple(m.name for m in named), wrong
+    beside = _named_beside_a_crash(exercise, trials, seed)
+    if beside:
+        crash = next(trial for trial in trials if _crashed(trial))
+        return outcome, (*(m.sentence for m in beside), crash.came.sentence), tuple(m.name for m in beside), wrong
     if isinstance(wrong.came, Failed):
         return "partly" if earned else wrong.came.kind, (wrong.came.sentence,), (), wrong
     if all(isinstance(t.came, Reply) and _is_nothing(t.came.value) for t in trials):
@@ -207,6 +212,24 @@ def _made(exercise: Exercise, mistake: Mistake, trials: Sequence[Trial], seed: i
     """Whether the mistake gives what the learner's function gave, on every case that was asked."""
     answers = _mistaken_answers(exercise, mistake, seed)
     return all(_alike(exercise, trial, made) for trial, made in zip(trials, answers, strict=True))
+
+
+def _crashed(trial: Trial) -> bool:
+    """Whether the learner's function raised where it should not."""
+    return isinstance(trial.came, Failed) and trial.came.kind == "raised" and not trial.value_is_right
+
+
+def _named_beside_a_crash(exercise: Exercise, trials: Sequence[Trial], seed: int) -> list[Mistake]:
+    """The mistakes made wherever the learner's function did not raise: a second fault need not hide the first."""
+    told = [i for i, trial in enumerate(trials) if not _crashed(trial)]
+    if len(told) == len(trials) or all(trials[i].value_is_right for i in told):
+        return []
+
+    def made(mistake: Mistake) -> bool:
+        answers = _mistaken_answers(exercise, mistake, seed)
+        return all(_alike(exercise, trials[i], answers[i]) for i in told)
+
+    return [mistake for mistake in exercise.mistakes if made(mistake)]
 
 
 def _alike(exercise: Exercise, trial: Trial, made: Reply | Failed) -> bool:

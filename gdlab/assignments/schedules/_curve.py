@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gdlab.figures.curve_svg import curve_picture
-from gdlab.judge.answer import Answer
+from gdlab.judge.answer import Answer, fresh
 from gdlab.judge.compare import is_numeric
 from gdlab.judge.exercise import Case
 
@@ -37,8 +37,9 @@ def curve(part: str, first: int, last: int, **fixed) -> Case:
 
 def by_step(inputs: Mapping[str, Any], value):
     """The rates with an empty place for each step before the first, so that a wrong one is called by its step."""
-    unasked = np.full(inputs["step"][0], np.nan)
-    return np.concatenate([unasked, value]) if np.shape(value) == np.shape(inputs["step"]) else value
+    if not is_numeric(value) or np.shape(value) != np.shape(inputs["step"]):
+        return value
+    return np.concatenate([np.full(inputs["step"][0], np.nan), value])
 
 
 def beside_the_right_one(reference: Callable, last: int, **fixed) -> Callable[[Answer], str]:
@@ -46,7 +47,7 @@ def beside_the_right_one(reference: Callable, last: int, **fixed) -> Callable[[A
 
     def picture(answer: Answer) -> str:
         steps = np.arange(last + 1)
-        came = answer({"step": steps, **fixed}).value
+        came = answer(fresh({"step": steps, **fixed})).value
         yours = np.ravel(came) if is_numeric(came) else []
         return curve_picture(
             [("right", reference(steps, **fixed)), ("yours", yours)], x_label="step", y_label="learning rate"

@@ -7,7 +7,7 @@ import numpy as np
 from gdlab.assignments._shared import leaves_inputs_alone
 from gdlab.diagnose import suggest_lr
 from gdlab.figures.curve_svg import curve_picture
-from gdlab.judge.answer import Answer
+from gdlab.judge.answer import Answer, fresh
 from gdlab.judge.compare import compare, is_numeric
 from gdlab.judge.exercise import Alternative, Case, Exercise, Mistake, Part
 
@@ -170,7 +170,7 @@ def _marked_on_a_curve(answer: Answer) -> str:
         ("loss", PICTURE_POWERS, PICTURE_LOSSES),
         ("right", *mark(suggest_lr(lrs, PICTURE_LOSSES))),
     ]
-    yours = answer({"lrs": lrs, "losses": PICTURE_LOSSES.copy()}).value
+    yours = answer(fresh({"lrs": lrs, "losses": PICTURE_LOSSES})).value
     if is_numeric(yours) and np.size(yours) == 1 and 0 < np.asarray(yours).item() < math.inf:
         curves.append(("yours", *mark(np.asarray(yours).item())))
     return curve_picture(curves, x_label="log₁₀ of the learning rate", y_label="loss")
