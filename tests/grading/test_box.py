@@ -13,7 +13,7 @@ import pytest
 from gdlab.grading import bubblewrap, stepdown
 from gdlab.grading.box import BoxFailed, Limits, NoSandbox
 from gdlab.grading.cold import ColdBox
-from gdlab.judge.answer import Failed, Oracle
+from gdlab.judge.answer import Failed, Oracle, Seed
 
 QUICK = Limits(cell_seconds=1, cells_seconds=3, function_seconds=1)
 
@@ -43,6 +43,35 @@ def test_functions_are_asked_with_arrays_and_oracles():
             oracle = Oracle(lambda x: 3 * x, "3x")
             assert answer({"f": oracle, "x": np.array([1.0, 2.0])}).value.tolist() == [9.0, 18.0]
     assert [query.tolist() for [query] in oracle.queries] == [[1.0, 2.0], [3.0, 6.0]]
+
+
+def test_generators_travel_as_seeds_and_oracles_take_arguments_by_name():
+    with ColdBox(QUICK) as box:
+        box.run_cells(["def f(rule, rng, step):\n    return rule(lr=step, theta=rng.random())"])
+        with box.function("f") as answer:
+            inputs = {
+                "rule": Oracle(lambda theta, lr: theta * lr, "a rule"),
+                "rng": Seed(5),
+                "step": np.arange(1.0, 4.0),
+            }
+            curve = answer(inputs, "every_step").value
+    assert np.allclose(curve, np.random.default_rng(5).random(3) * [1, 2, 3], rtol=1e-15)
+
+
+def test_a_check_names_the_function_that_is_asked_and_an_error_its_kind():
+    with ColdBox(QUICK) as box:
+        cell = "from gdlab.learn import check\ndef mine(x):\n    raise KeyError(x)\ncheck('pair', len, mine)"
+        box.run_cells([cell])
+        with box.function("nothing", "pair", 1) as answer, pytest.raises(Failed) as failed:
+            answer({"x": 1.0})
+    assert (failed.value.kind, failed.value.error) == ("raised", "KeyError")
+
+
+def test_drawing_from_a_global_generator_is_seen_from_outside():
+    with ColdBox(QUICK) as box:
+        box.run_cells(["import numpy as np\ndef f(rng):\n    return np.random.random()"])
+        with box.function("f") as answer:
+            assert answer({"rng": Seed(1)}).global_randomness
 
 
 def test_what_one_function_leaves_behind_the_next_does_not_see():
