@@ -132,4 +132,7 @@ EXERCISE = Exercise(
     ),
     notice="Notice that only a running total has to be kept: a batch too large for your memory costs no more memory than its largest part.",
     axes=("coordinate",),
+    equivalent_mutants={
+        "for grad, count in zip(grads, counts): → for grad, count in zip(counts, grads):": "Only the two names change places, and the product of the two is the same.",
+    },
 )
