@@ -158,7 +158,7 @@ def _code_files(root: Path) -> list[Path]:
 
 
 def _inputs(root: Path) -> list[Path]:
-    return [*_code_files(root), *_present(root / "_config.yml"), *_files(root / "book")]
+    return [*_code_files(root), *_present(root / "_config.yml"), *_files(root / "book"), *_files(root / "benchmarks")]
 
 
 def _present(*paths: Path) -> list[Path]:

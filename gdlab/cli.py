@@ -247,6 +247,9 @@ def audit(
         int | None, typer.Option(help="How many processes; one for each core by default.", min=1)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print counts and misses as JSON instead.")] = False,
+    results: Annotated[
+        Path | None, typer.Option("--out", help="Also write audit.md and audit.json into this folder.")
+    ] = None,
 ) -> None:
     """Prove the grader: known mistakes, right answers, lazy answers and mutants, each judged as it should be.
 
@@ -254,10 +257,7 @@ def audit(
 
     [bold]Examples:[/]  gdlab audit    ·    gdlab audit descend schedules --rounds 20    ·    gdlab audit --json > audit.json
     """
-    import json
-
-    import msgspec
-
+    from gdlab.audit import table
     from gdlab.audit.run import audit_all, chosen
     from gdlab.audit.solutions import NoSolution
 
@@ -277,9 +277,11 @@ def audit(
             _fail(str(error))
     done.sort(key=lambda one: wanted.index((one.assignment, one.exercise)))
     if as_json:
-        sys.stdout.write(json.dumps(msgspec.to_builtins(done), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(table.as_json(done))
     else:
         out.print(_audit_table(done))
+    if results:
+        table.write(done, results)
     misses = [(one, miss) for one in done for miss in one.misses]
     for one, miss in misses:
         complaints.print(f"{one.exercise}: {escape(miss)}", style="red", soft_wrap=True, highlight=False)
@@ -428,21 +430,17 @@ def _summary(graded) -> Table:
 
 
 def _audit_table(done) -> Table:
+    from gdlab.audit.table import COLUMNS
+
     table = Table(title="Judged as they should be", title_justify="left", show_footer=True)
-    columns = (
-        ("mistakes named", "named", "mistakes"),
-        ("right answers accepted", "accepted", "alternatives"),
-        ("lazy answers refused", "refused", "lazy"),
-        ("mutants killed", "killed", "mutants"),
-    )
     table.add_column("Exercise", footer=f"{len(done)} exercises", overflow="fold")
-    for heading, good, of in columns:
+    for heading, good, of in COLUMNS:
         total = f"{sum(getattr(one, good) for one in done)} of {sum(getattr(one, of) for one in done)}"
         table.add_column(heading, justify="right", footer=total)
     table.add_column("equivalent", justify="right", footer=str(sum(one.equivalent for one in done)))
     table.add_column("misses", justify="right", footer=str(sum(len(one.misses) for one in done)))
     for one in done:
-        counts = [f"{getattr(one, good)} of {getattr(one, of)}" for _, good, of in columns]
+        counts = [f"{getattr(one, good)} of {getattr(one, of)}" for _, good, of in COLUMNS]
         misses = f"[red]{len(one.misses)}[/]" if one.misses else "0"
         table.add_row(one.exercise, *counts, str(one.equivalent), misses)
     return table
