@@ -241,4 +241,10 @@ EXERCISE = Exercise(
     ),
     notice="Notice that the order of the tests is part of the definition: a run that explodes in zigzag is diverging first.",
     picture=_words_for_four_runs,
+    equivalent_mutants={
+        "if first - last < 0.1 * first: → if first - last <= 0.1 * first:": (
+            "they part only where a run fell by exactly a tenth, and there rounding decides: 10 - 9 is not below 10 / 10, "
+            "but 1 - 9 / 10 is below 0.1"
+        ),
+    },
 )
