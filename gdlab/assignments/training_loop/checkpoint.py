@@ -1,7 +1,8 @@
 """save_checkpoint(path, theta, state, step, rng) and load_checkpoint(path): a run that goes on as if it had never stopped.
 
 One process saves and then trains on; another one, which has only the file's bytes, loads. What comes back must
-be equal to the last bit, so the tolerance is 0. The generator is compared by what it draws next.
+be equal to the last bit, so the tolerance is 0. The generator is compared by what it draws next. The reference
+is plain JSON: `gdlab.loop`'s own pair, which is among the alternatives, waits for the disk at every file.
 """
 
 import json
@@ -30,13 +31,29 @@ def _checkpoint_cases(rng):
 
     return [
         case("weights", 3, 0, 0),
-        case("weights", (2, 3), 0, 0),
-        case("rule", 5, int(rng.integers(2, 900)), 0),
         case("rule", (3, 2), int(rng.integers(2, 900)), 0),
-        case("rng", 3, int(rng.integers(2, 900)), 1),
+        case("rng", 5, int(rng.integers(2, 900)), 1),
         case("rng", (2, 2), int(rng.integers(2, 900)), int(rng.integers(2, 9))),
-        case("rng", 4, int(rng.integers(2, 900)), int(rng.integers(2, 9))),
     ]
+
+
+def _save_as_json(path, theta, state, step, rng):
+    content = {
+        "theta": theta.tolist(),
+        "state": [array.tolist() for array in state],
+        "step": step,
+        "rng": rng.bit_generator.state,
+    }
+    with open(path, "w") as file:
+        json.dump(content, file)
+
+
+def _load_from_json(path):
+    with open(path) as file:
+        content = json.load(file)
+    rng = np.random.default_rng()
+    rng.bit_generator.state = content["rng"]
+    return content["theta"], content["state"], content["step"], rng
 
 
 def _what_is_at_stake(inputs, value) -> dict:
@@ -76,40 +93,21 @@ def _where_in_the_stream(inputs, draws) -> str:
 
 def _spoiling(change):
     """A pair that saves all, and gives back what `change` makes of it."""
-    return save_checkpoint, lambda path: change(*load_checkpoint(path))
+    return _save_as_json, lambda path: change(*_load_from_json(path))
 
 
 def _rounding(kind):
     """A pair that keeps fewer digits."""
 
     def save(path, theta, state, step, rng):
-        save_checkpoint(path, theta.astype(kind), tuple(array.astype(kind) for array in state), step, rng)
+        _save_as_json(path, theta.astype(kind), tuple(array.astype(kind) for array in state), step, rng)
 
-    return save, load_checkpoint
+    return save, _load_from_json
 
 
 def _save_the_seed(path, theta, state, step, rng):
     seed = rng.bit_generator.seed_seq.entropy
-    save_checkpoint(path, theta, state, step, np.random.default_rng(seed))
-
-
-def _save_as_json(path, theta, state, step, rng):
-    content = {
-        "theta": theta.tolist(),
-        "state": [array.tolist() for array in state],
-        "step": step,
-        "rng": rng.bit_generator.state,
-    }
-    with open(path, "w") as file:
-        json.dump(content, file)
-
-
-def _load_from_json(path):
-    with open(path) as file:
-        content = json.load(file)
-    rng = np.random.default_rng()
-    rng.bit_generator.state = content["rng"]
-    return content["theta"], content["state"], content["step"], rng
+    _save_as_json(path, theta, state, step, np.random.default_rng(seed))
 
 
 def _save_as_npz(path, theta, state, step, rng):
@@ -167,7 +165,7 @@ def _load_from_two_files(path):
 EXERCISE = Exercise(
     name="checkpoint",
     version=1,
-    reference=(save_checkpoint, load_checkpoint),
+    reference=(_save_as_json, _load_from_json),
     cases=_checkpoint_cases,
     parts=(
         Part("weights", "the weights of a run that has not begun", 2),
@@ -182,7 +180,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "optimizer-forgotten",
-            _spoiling(lambda theta, state, step, rng: (theta, [np.zeros_like(array) for array in state], step, rng)),
+            _spoiling(lambda theta, state, step, rng: (theta, np.zeros_like(state), step, rng)),
             "The optimizer's state comes back as zeros, so momentum begins again from nothing.",
         ),
         Mistake(
@@ -207,7 +205,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "shuffle-restarts",
-            (_save_the_seed, load_checkpoint),
+            (_save_the_seed, _load_from_json),
             "Your generator begins again at its seed, so early batches are replayed. A seed says where it began, not where it is.",
         ),
         Mistake(
@@ -228,7 +226,7 @@ EXERCISE = Exercise(
     ),
     properties=(),
     alternatives=(
-        Alternative("JSON, lists come back", (_save_as_json, _load_from_json)),
+        Alternative("gdlab's own: a zip that takes the file's place at once", (save_checkpoint, load_checkpoint)),
         Alternative("npz with the generator as text", (_save_as_npz, _load_from_npz)),
         Alternative("pickle", (_save_by_pickling, _load_by_unpickling)),
         Alternative("torch.save", (_save_with_torch, _load_with_torch)),

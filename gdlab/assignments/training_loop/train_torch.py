@@ -31,7 +31,7 @@ def train_torch(model, loss_fn, optimizer, scheduler, batches, epochs):
 def _torch_cases(rng):
     def case(part, optimizer, epochs, rates):
         d, hidden = int(rng.integers(2, 4)), int(rng.integers(2, 4))
-        sizes = [4] * int(rng.integers(1, 3)) + [4, int(rng.integers(2, 4))]
+        sizes = [4] * int(rng.integers(1, 3)) + [int(rng.integers(2, 4))]
         steps = epochs * len(sizes)
         return Case(
             part,
@@ -66,7 +66,7 @@ def _torch_cases(rng):
         case("steady", sgd(), 2, steady),
         case("steady", adam(), 2, steady),
         case("rates", sgd(), 2, falling),
-        case("rates", adam(), 3, falling),
+        case("rates", adam(), 2, falling),
     ]
 
 
