@@ -5,20 +5,24 @@
 
 A figure is an ipywidget, so in JupyterLab its traits are live (`walk.lr = 0.9` moves the picture). In
 the built book it runs without a kernel (`page.py`), and on paper it is a static picture (`…_svg.py`,
-which also draw a learner's answer beside the right one). Nothing is imported before it is asked for: a picture alone needs no ipywidgets.
+which also draw a learner's answer beside the right one). Nothing is imported before it is asked for: a
+picture alone needs no ipywidgets.
 """
 
 from importlib import import_module
 
+# A home must not be called like what lives there: once imported, the module would take the name.
 _HOMES = {
     "BowlWalk": "bowl",
     "bowl_walk": "bowl",
     "bowl_picture": "bowl_svg",
     "curve_picture": "curve_svg",
+    "SchedulePlot": "schedule",
+    "schedule_plot": "schedule",
     "tiles_picture": "tiles_svg",
 }
 
-__all__ = ["BowlWalk", "bowl_picture", "bowl_walk", "curve_picture", "tiles_picture"]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str):

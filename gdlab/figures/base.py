@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 
 SCRIPTS = {
     "bowl_walk": "bowlWalk",
+    "schedule_plot": "schedulePlot",
 }
 """Every figure: the name of its short function in Python and of its file (without .js), and of the function in it."""
 

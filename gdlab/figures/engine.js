@@ -273,7 +273,7 @@ function toggle(label, oninput) {
 
 // One of many: options are [value, words].
 function dropdown(label, options, oninput) {
-  const list = html("select", { onchange: () => oninput(list.value) },
+  const list = html("select", { "aria-label": label, onchange: () => oninput(list.value) },
     options.map(([value, text]) => html("option", { value }, text)));
   const node = html("label", { class: "gdl-choice" }, html("span", {}, label), list);
   node.set = (value) => (list.value = value);

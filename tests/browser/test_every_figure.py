@@ -305,7 +305,11 @@ def asked_for(name):
     made = make(name)
     changed = {key: another(getattr(made, key), limit) for key, limit in made.limits().items()}
     return {
-        f"{name}.{key}": str(value).lower() if isinstance(value, bool) else f"{value:g}"
+        f"{name}.{key}": str(value).lower()
+        if isinstance(value, bool)
+        else value
+        if isinstance(value, str)
+        else f"{value:.9g}"
         for key, value in changed.items()
     }
 
