@@ -103,7 +103,7 @@ EXERCISE = Exercise(
         Mistake(
             "plain-momentum",
             _with_sum(lambda grad, old, new, momentum: new),
-            "This is ordinary momentum: where's the look ahead? (The gradient plus momentum times the *old* velocity is "
+            "This is ordinary momentum: where's the look ahead? (The gradient plus momentum times the old velocity is "
             "ordinary momentum too.)",
         ),
         Mistake(
