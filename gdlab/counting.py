@@ -169,7 +169,7 @@ def tokens_per_step(batch_size: int, seq_len: int, accumulation: int = 1, device
     >>> tokens_per_step(4, 4096, accumulation=8, devices=32)
     4194304
     """
-    return global_batch_size(batch_size, accumulation, devices) * _whole("seq_len", seq_len)
+    return global_batch_size(_whole("batch_size", batch_size), accumulation, devices) * _whole("seq_len", seq_len)
 
 
 def total_tokens(steps: int, batch_size: int, seq_len: int, accumulation: int = 1, devices: int = 1) -> int:

@@ -245,8 +245,12 @@ def misses_accumulation(function):
 
 def test_the_global_batch_is_split_exactly_or_not_at_all():
     assert misses_accumulation(accumulation_steps) == []
-    with pytest.raises(ValueError, match=r"3 device\(s\) with 8 examples each take 24 at once, and 12 is no multiple"):
+    with pytest.raises(ValueError) as refused:
         accumulation_steps(12, 8, 3)
+    assert str(refused.value) == (
+        "3 device(s) with 8 examples each take 24 at once, and 12 is no multiple of that: "
+        "change the global batch, the micro-batch or the devices."
+    )
 
 
 @pytest.mark.parametrize("name", WRONG_ACCUMULATION)
@@ -335,8 +339,48 @@ def test_floats_that_are_whole_are_taken_and_others_refused():
 
 @pytest.mark.parametrize("epochs", [-1, math.nan, math.inf])
 def test_epochs_that_make_no_sense_are_refused(epochs):
-    with pytest.raises(ValueError, match="how often to go through the data"):
+    with pytest.raises(
+        ValueError, match=f"^epochs says how often to go through the data, from 0 up, but is {epochs}.$"
+    ):
         steps_for_epochs(epochs, 10, 3)
+
+
+# Each function with arguments that fit, and the least that each argument may be.
+ACCEPTED = {
+    steps_per_epoch: {"n_examples": 10, "batch_size": 3},
+    where_am_i: {"step": 5, "n_examples": 10, "batch_size": 3},
+    step_at: {"epoch": 1, "step_in_epoch": 2, "n_examples": 10, "batch_size": 3},
+    examples_seen: {"step": 5, "n_examples": 10, "batch_size": 3},
+    steps_for_examples: {"examples": 5, "n_examples": 10, "batch_size": 3},
+    epochs_seen: {"step": 5, "n_examples": 10, "batch_size": 3},
+    steps_for_epochs: {"epochs": 2, "n_examples": 10, "batch_size": 3},
+    global_batch_size: {"micro_batch": 4, "accumulation": 2, "devices": 3},
+    accumulation_steps: {"global_batch": 24, "micro_batch": 4, "devices": 3},
+    tokens_per_step: {"batch_size": 4, "seq_len": 5},
+    total_tokens: {"steps": 2, "batch_size": 4, "seq_len": 5, "accumulation": 2, "devices": 3},
+    steps_for_tokens: {"tokens": 7, "batch_size": 4, "seq_len": 5, "accumulation": 2, "devices": 3},
+    tokens_for_examples: {"examples": 7, "seq_len": 5},
+    examples_for_tokens: {"tokens": 7, "seq_len": 5},
+    training_flops: {"n_params": 7, "tokens": 5},
+    tokens_for_flops: {"flops": 100, "n_params": 7},
+    params_for_flops: {"flops": 100, "tokens": 5},
+}
+# How much there is or has been may be nothing; what is divided by, or makes a batch, may not.
+FROM_ZERO = {"step", "steps", "epoch", "step_in_epoch", "examples", "tokens", "flops"}
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [(function, argument) for function, accepted in ACCEPTED.items() for argument in accepted if argument != "epochs"],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_what_is_no_number_of_things_is_refused_by_its_own_name(function, argument):
+    least = 1 if argument not in FROM_ZERO or (function, argument) == (params_for_flops, "tokens") else 0
+    assert function(**ACCEPTED[function] | ({argument: 0} if least == 0 else {})) is not None
+    for bad in (least - 1, 2.5):
+        with pytest.raises(ValueError) as refused:
+            function(**ACCEPTED[function] | {argument: bad})
+        assert str(refused.value) == f"{argument} is a whole number from {least} up, but is {bad}."
 
 
 def test_an_epoch_without_steps_has_no_where():
@@ -346,7 +390,7 @@ def test_an_epoch_without_steps_has_no_where():
         lambda: examples_seen(0, 3, 5, True),
         lambda: steps_for_examples(1, 3, 5, True),
     ):
-        with pytest.raises(ValueError, match="no full batch of 5"):
+        with pytest.raises(ValueError, match="no full batch of 5.* drops the rest: make .* or keep the last batch.$"):
             function()
 
 
