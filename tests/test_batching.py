@@ -4,6 +4,7 @@ import doctest
 import itertools
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -110,10 +111,33 @@ def test_batches_come_only_from_the_generator_passed_in():
     assert np.array_equal(before, np.random.get_state()[1])
 
 
-@pytest.mark.parametrize(("n", "batch_size"), [(0, 4), (10, 0), (10, 2.5), (-3, 1)])
-def test_a_size_that_makes_no_sense_is_refused_with_a_sentence(n, batch_size):
-    with pytest.raises(ValueError, match="whole number from 1 up"):
-        epoch_batches(n, batch_size, np.random.default_rng(0))
+SIZES = {
+    "n": [
+        lambda n: epoch_batches(n, 4, np.random.default_rng(0)),
+        lambda n: Batches(n, 4, np.random.default_rng(0)),
+        lambda n: finite_population_correction(n, 4),
+    ],
+    "batch_size": [
+        lambda size: epoch_batches(10, size, np.random.default_rng(0)),
+        lambda size: Batches(10, size, np.random.default_rng(0)),
+        lambda size: gradient_noise(GRADS, size),
+        lambda size: finite_population_correction(10, size),
+    ],
+    "micro_batch": [lambda size: in_micro_batches(lambda theta, batch: (0.0, theta), size)],
+    "batch": [lambda size: scale_lr(0.1, 4, size, "linear")],
+    "base_batch": [lambda size: scale_lr(0.1, size, 4, "linear")],
+    "draws": [lambda draws: draw_batch_gradients(GRADS, 2, draws, np.random.default_rng(0))],
+    "small_batch": [lambda size: noise_scale(2.0, size, 1.0, 8)],
+    "big_batch": [lambda size: noise_scale(2.0, 1, 1.0, size)],
+}
+
+
+@pytest.mark.parametrize(("name", "place"), [(name, k) for name, calls in SIZES.items() for k in range(len(calls))])
+def test_a_size_that_makes_no_sense_is_refused_by_its_name(name, place):
+    for bad in (0, -3, 2.5):
+        with pytest.raises(ValueError) as refused:
+            SIZES[name][place](bad)
+        assert str(refused.value) == f"{name} is a whole number from 1 up, but is {bad}."
 
 
 # ---------------------------------------------------------------- batches without end
@@ -132,6 +156,12 @@ def test_batches_are_those_of_epoch_batches_one_epoch_after_the_other():
     expected = [batch for _ in range(3) for batch in epoch_batches(11, 4, rng)]
     for batch, right in zip(Batches(11, 4, np.random.default_rng(8)), expected, strict=False):
         assert np.array_equal(batch, right)
+
+
+def test_a_last_batch_that_is_short_is_dropped_in_every_epoch():
+    batches = Batches(10, 4, np.random.default_rng(8), drop_last=True)
+    assert [len(batch) for batch in itertools.islice(batches, 6)] == [4] * 6
+    assert (batches.epoch, batches.position) == (2, 2)
 
 
 BIT_GENERATORS = [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64]
@@ -182,16 +212,29 @@ def test_a_saved_state_stays_as_it_was_and_is_small():
     assert json.dumps(state) == text and len(text) < 1000
 
 
+def test_what_is_done_to_a_saved_state_does_not_reach_the_batches():
+    batches = Batches(20, 4, np.random.default_rng(1))
+    next(batches)
+    before = json.dumps(batches.state())
+    state = batches.state()
+    for part in ("shuffled_from", "rng"):
+        state[part]["state"]["state"] = 0
+    assert json.dumps(batches.state()) == before
+
+
 def test_a_state_of_other_batches_is_refused_by_name():
     state = Batches(20, 4, np.random.default_rng(1)).state()
-    with pytest.raises(ValueError, match="batch_size = 5, but the saved ones had 4"):
+    with pytest.raises(
+        ValueError,
+        match="batch_size = 5, but the saved ones had 4: to go on where they stopped, make them the same.$",
+    ):
         Batches(20, 5, np.random.default_rng(1)).restore(state)
     with pytest.raises(ValueError, match="drawn with PCG64, but rng is a MT19937"):
         Batches(20, 4, np.random.Generator(np.random.MT19937(0))).restore(state)
 
 
 def test_an_epoch_without_a_batch_is_refused():
-    with pytest.raises(ValueError, match="no full batch of 5"):
+    with pytest.raises(ValueError, match="no full batch of 5.* drops the rest: make .* or keep the last batch.$"):
         Batches(4, 5, np.random.default_rng(0), drop_last=True)
 
 
@@ -244,7 +287,7 @@ def test_over_all_batches_of_a_size_the_gradient_is_right_on_average():
 @pytest.mark.parametrize(
     ("theta", "y", "batch", "sentence"),
     [
-        (THETA, Y, [], "no examples"),
+        (THETA, Y, [], "^The batch is empty: a mean over no examples has no value.$"),
         (THETA, Y[:5], [0], "one label for each"),
         (THETA[:, None], Y, [0], "one weight for each"),
     ],
@@ -306,11 +349,21 @@ def test_a_micro_batch_that_counts_nothing_has_no_say():
 
 
 @pytest.mark.parametrize(
-    ("counts", "sentence"), [([1], "are 2 and 1"), ([0, 0], "no examples"), ([1, -1], "from 0 up")]
+    ("counts", "sentence"),
+    [
+        ([1], "are 2 and 1"),
+        ([0, 0], "^There are no examples to average over: every count is 0.$"),
+        ([1, -1], "^each count is a whole number from 0 up, but is -1.$"),
+    ],
 )
 def test_counts_that_do_not_fit_are_refused(counts, sentence):
     with pytest.raises(ValueError, match=sentence):
         accumulate_gradients([np.ones(2), np.ones(2)], counts)
+
+
+def test_gradients_that_are_not_built_alike_are_refused():
+    with pytest.raises(ValueError):
+        accumulate_gradients([[np.ones(2), np.ones(3)], [np.ones(2)]], [1, 1])
 
 
 @unhurried
@@ -427,6 +480,18 @@ def test_lists_of_whole_numbers_are_gradients_too():
     assert draw_batch_gradients(rows, 3, 1, np.random.default_rng(0)) == pytest.approx(np.array([[3.0, 4.0]]))
 
 
+def test_small_kinds_of_numbers_are_measured_in_double_precision():
+    narrow = GRADS.astype(np.float32)
+    assert np.array_equal(gradient_noise(narrow, 2), gradient_noise(narrow.astype(float), 2))
+    once, again = (draw_batch_gradients(g, 3, 5, np.random.default_rng(0)) for g in (narrow, narrow.astype(float)))
+    assert np.array_equal(once, again)
+    assert noise_scale_of(np.array([[100], [50]], dtype=np.int8)) == noise_scale_of([[100.0], [50.0]])
+
+
+def test_two_rows_are_enough_for_a_spread():
+    assert gradient_noise([[1.0], [3.0]], 2).tolist() == [1.0]
+
+
 def test_batch_256_has_a_sixteenth_of_the_noise_of_batch_1():
     assert gradient_noise(GRADS, 1) / gradient_noise(GRADS, 256) == pytest.approx([16.0] * 3)
 
@@ -498,7 +563,7 @@ def test_two_batches_of_all_sizes_agree_with_the_whole_distribution():
 
 
 def test_where_no_signal_was_measured_no_batch_is_large_enough():
-    assert NoiseScale(signal=-0.1, noise=3.0).batch_size == math.inf
+    assert NoiseScale(signal=-0.1, noise=3.0).batch_size == NoiseScale(signal=0.0, noise=3.0).batch_size == math.inf
 
 
 def test_batches_of_one_size_tell_nothing_about_noise():
@@ -529,8 +594,15 @@ def test_two_runs_are_enough_for_a_line():
     assert fit_cost_of_batch_size([8, 64], [10 + 160 / 8, 10 + 160 / 64]) == pytest.approx((10, 160))
 
 
+def test_runs_may_be_counted_in_any_kind_of_number():
+    sizes, steps = [500, 1000, 4000], [1500, 1000, 625]
+    fractions = ([Fraction(number) for number in numbers] for numbers in (sizes, steps))
+    assert fit_cost_of_batch_size(*fractions) == fit_cost_of_batch_size(sizes, steps)
+
+
 def test_one_batch_size_is_no_line():
-    with pytest.raises(ValueError, match="two different batch sizes"):
+    sentence = "^A line needs two points: give steps for at least two different batch sizes, one number each.$"
+    with pytest.raises(ValueError, match=sentence):
         fit_cost_of_batch_size([8, 8], [100, 101])
 
 
