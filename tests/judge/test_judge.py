@@ -1,11 +1,13 @@
 """The judge's verdicts: points, the first thing that is wrong, and how they read."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from gdlab.assignments import find_exercise
-from gdlab.judge.answer import Local
+from gdlab.judge.answer import Failed, Local
 from gdlab.judge.exercise import Case, Exercise, Mistake, Part
 from gdlab.judge.judge import draw_cases, judge
 from gdlab.judge.verdict import as_html, as_text, verdicts_in
@@ -197,6 +199,15 @@ def test_another_error_than_the_one_asked_for_is_not_right():
         return whole // 2
 
     assert verdict(HALF, asserts).points == 1
+
+
+def test_where_the_right_answer_itself_cannot_be_had_nobody_is_judged():
+    def needs_what_is_not_installed(whole):
+        raise ModuleNotFoundError("No module named 'torch'")
+
+    unavailable = dataclasses.replace(HALF, name="unavailable", reference=needs_what_is_not_installed)
+    with pytest.raises(Failed, match="No module named 'torch'"):
+        verdict(unavailable, needs_what_is_not_installed)
 
 
 def test_an_untouched_stub_is_not_shown_inputs_it_never_looked_at():
