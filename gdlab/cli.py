@@ -301,8 +301,8 @@ def rules(
 
     [bold]Example:[/]  gdlab bench rules --size 1000000 --rounds 5
     """
-    from gdlab.bench import Table as Measured
-    from gdlab.bench import bench_rules, write_table
+    from gdlab.bench.rules import Table as Measured
+    from gdlab.bench.rules import bench_rules, write_table
 
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=out, transient=True
@@ -312,6 +312,31 @@ def rules(
             if not isinstance(news, Measured):
                 bar.update(task, completed=news[0])
     page = write_table(news, (results or course_root() / "benchmarks").resolve())
+    out.print(page.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
+
+
+@bench.command("check")
+def bench_check(
+    rounds: Annotated[int, typer.Option(help="How often each answer is checked.", min=1)] = 15,
+    results: Annotated[
+        Path | None, typer.Option("--out", help="Where the table goes; the course's benchmarks/ by default.")
+    ] = None,
+) -> None:
+    """Time what a learner waits for: check() on a right answer and on every named mistake of each exercise.
+
+    [bold]Example:[/]  gdlab bench check --rounds 5
+    """
+    from gdlab.assignments import assignments, exercises_of
+    from gdlab.bench import check as measured
+
+    waits = []
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=complaints, transient=True) as bar:
+        task = bar.add_task("Checking", total=sum(len(exercises_of(assignment)) for assignment in assignments()))
+        for wait in measured.bench_check(rounds):
+            waits.append(wait)
+            bar.update(task, advance=1, description=wait.exercise)
+    page = measured.write(waits, (results or course_root() / "benchmarks").resolve())
     out.print(page.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -432,11 +457,15 @@ def _summary(graded) -> Table:
 def _audit_table(done) -> Table:
     from gdlab.audit.table import COLUMNS
 
-    table = Table(title="Judged as they should be", title_justify="left", show_footer=True)
-    table.add_column("Exercise", footer=f"{len(done)} exercises", overflow="fold")
+    table = Table(
+        title="Judged as they should be: mistakes named, right answers accepted, lazy ones refused, mutants killed",
+        title_justify="left",
+        show_footer=True,
+    )
+    table.add_column("Exercise", footer=f"{len(done)} in all", no_wrap=True)
     for heading, good, of in COLUMNS:
         total = f"{sum(getattr(one, good) for one in done)} of {sum(getattr(one, of) for one in done)}"
-        table.add_column(heading, justify="right", footer=total)
+        table.add_column(heading.rpartition(" ")[0], justify="right", footer=total)
     table.add_column("equivalent", justify="right", footer=str(sum(one.equivalent for one in done)))
     table.add_column("misses", justify="right", footer=str(sum(len(one.misses) for one in done)))
     for one in done:

@@ -6,9 +6,7 @@ copies memory. (A copy also fetches the memory it is about to overwrite; a step 
 can beat the yardstick.) Variants take turns, round by round, so that a slow moment hits all.
 """
 
-import datetime
 import json
-import platform
 import shutil
 import statistics
 import time
@@ -18,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from gdlab.bench.machine import this_machine
 
 LR, WEIGHT_DECAY = 1e-3, 1e-2
 BYTES_A_PARAMETER = 4 * 7  # float32: θ, g, m, v are read, θ, m, v are written
@@ -119,26 +119,8 @@ def _table(size: int, rounds: int, medians: dict[str, float], threads: int) -> T
         Row(name, 1e3 * s, s / fastest, s / copying) for name, s in sorted(medians.items(), key=lambda item: item[1])
     )
     note = "" if has_compiler() else "There is no C++ compiler here, so our compiled rule could not be measured."
-    machine = {
-        "processor": _processor(),
-        "threads": str(threads),
-        "Python": platform.python_version(),
-        "NumPy": np.__version__,
-        "torch": torch.__version__,
-        "date": datetime.date.today().isoformat(),
-    }
+    machine = this_machine(threads=str(threads), torch=torch.__version__)
     return Table("One AdamW step", size, rounds, bandwidth / 1e9, 1e3 * copying, rows, machine, note)
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it, else its kind."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        if cpuinfo.exists()
-        else []
-    )
-    return names[0] if names else platform.machine()
 
 
 def _seconds(step: Callable[[], None]) -> float:

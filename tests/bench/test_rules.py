@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from gdlab import bench
+from gdlab.bench import rules as bench
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Measuring: one module for each table in benchmarks/."""
