@@ -168,4 +168,7 @@ EXERCISE = Exercise(
     axes=("step",),
     picture=beside_the_right_one(cosine_decay, 14, peak_lr=1e-3, total_steps=10, floor_lr=2e-4),
     protocols=("every_step",),
+    equivalent_mutants={
+        "progress = min(step / total_steps, 1) → progress = min(1, step / total_steps)": "either way round, min gives the smaller of the two",
+    },
 )

@@ -151,4 +151,7 @@ EXERCISE = Exercise(
     picture=beside_the_right_one(inverse_sqrt, 24, peak_lr=1e-3, warmup_steps=5),
     protocols=("every_step",),
     judged_on=by_step,
+    equivalent_mutants={
+        "if step < warmup_steps: → if step <= warmup_steps:": "at step W both branches give the peak",
+    },
 )

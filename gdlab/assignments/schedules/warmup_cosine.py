@@ -31,7 +31,7 @@ def _cases(rng):
         return warmup, total
 
     def beyond(warmup, total):
-        return warmup, total + 6
+        return warmup, total + 4
 
     return [
         case("rise", rise, start=False),
@@ -220,4 +220,8 @@ EXERCISE = Exercise(
     ),
     protocols=("every_step",),
     judged_on=by_step,
+    equivalent_mutants={
+        "progress = min((step - warmup_steps) / (total_steps - warmup_steps), 1) → progress = min(1, (step - warmup_steps) / (total_steps - warmup_steps))": "either way round, min gives the smaller of the two",
+        "if step < warmup_steps: ⇄ progress = min((step - warmup_steps) / (total_steps - warmup_steps), 1)": "during the warm-up the progress is computed in vain, and not used",
+    },
 )

@@ -231,4 +231,8 @@ EXERCISE = Exercise(
     picture=beside_the_right_one(wsd, 20, peak_lr=1e-3, warmup_steps=4, stable_steps=7, decay_steps=5, floor_lr=2e-4),
     protocols=("every_step",),
     judged_on=by_step,
+    equivalent_mutants={
+        "decay_start = warmup_steps + stable_steps ⇄ if step < warmup_steps:": "the warm-up does not use decay_start",
+        "if step < decay_start: ⇄ if step >= decay_start + decay_steps:": "no step is before the decay and after it at once",
+    },
 )
