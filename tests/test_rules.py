@@ -85,6 +85,11 @@ def test_no_steps_is_a_path_of_one_point():
     assert descend(bowl.grad, -1.0, 0.3, 0).tolist() == [-1.0]
 
 
+def test_a_walk_that_starts_at_a_whole_number_is_a_walk_through_real_ones():
+    assert descend(bowl.grad, -1, 0.3, 0).dtype == np.float64
+    assert descend(bowl.grad, [-1, 3], 0.3, 1).tolist() == [[-1.0, 3.0], [1.4, 3.0]]
+
+
 @pytest.mark.parametrize("steps", [-1, 2.5])
 def test_a_number_of_steps_that_makes_no_sense_is_refused_with_a_sentence(steps):
     with pytest.raises(ValueError, match="whole number from 0 up"):
@@ -226,6 +231,33 @@ def _label(value):
 @pytest.mark.parametrize(("rule", "optimizer", "settings"), TORCHS, ids=_label)
 def test_a_thousand_steps_equal_torch_optim(rule, optimizer, settings):
     assert distance(our_walk(rule, 1000, settings["lr"]), torchs_walk(optimizer, 1000, **settings)) <= 1e-12
+
+
+@pytest.mark.parametrize(
+    ("make", "optimizer"),
+    [
+        (rules.adagrad, torch.optim.Adagrad),
+        (rules.rmsprop, torch.optim.RMSprop),
+        (rules.adam, ADAM),
+        (rules.adamw, torch.optim.AdamW),
+    ],
+)
+def test_settings_left_out_are_torchs(make, optimizer):
+    assert distance(our_walk(make(), 30, 0.01), torchs_walk(optimizer, 30, lr=0.01)) <= 1e-12
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (rules.momentum, (0.9, 0.0)),
+        (rules.momentum_ema, (0.9,)),
+        (rules.nesterov, (0.9,)),
+        (rules.adam_l2, (0.9, 0.999, 1e-8, 0.01)),
+        (rules.lion, (0.9, 0.99, 0.0)),
+    ],
+)
+def test_settings_left_out_are_those_of_the_documentation(make, settings):
+    assert distance(our_walk(make(), 30, 0.01), our_walk(make(*settings), 30, 0.01)) == 0.0
 
 
 def test_a_changing_learning_rate_equals_torch_optim():
@@ -890,6 +922,46 @@ def test_the_state_has_the_form_of_theta_once_for_each_name(rule, numbers):
         assert part["layers"][1] == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("make", "name", "state_names"),
+    [
+        (rules.gradient_descent, "gradient_descent", ()),
+        (rules.momentum, "momentum", ("velocity",)),
+        (rules.momentum_ema, "momentum_ema", ("velocity",)),
+        (rules.nesterov, "nesterov", ("velocity",)),
+        (rules.adagrad, "adagrad", ("sum_sq",)),
+        (rules.rmsprop, "rmsprop", ("square_avg",)),
+        (rules.adam, "adam", ("m", "v")),
+        (rules.adam_l2, "adam_l2", ("m", "v")),
+        (rules.adamw, "adamw", ("m", "v")),
+        (rules.lion, "lion", ("m",)),
+        (lambda: rules.clip_global_norm(1.0), "clip_global_norm", ()),
+        (lambda: rules.clip_value(1.0), "clip_value", ()),
+        (lambda: rules.add_decayed_weights(0.1), "add_decayed_weights", ()),
+    ],
+)
+def test_a_rule_says_its_name_and_what_it_remembers(make, name, state_names):
+    rule = make()
+    assert (rule.name, rule.state_names) == (name, state_names)
+
+
+def test_dicts_inside_dicts_come_in_the_order_of_the_other_tree():
+    tree, like = {"a": {"y": 1.0, "x": 2.0}, "b": [3.0]}, {"b": [0.0], "a": {"x": 0.0, "y": 0.0}}
+    assert rules.leaves(tree, like) == [3.0, 2.0, 1.0]
+    assert rules.leaves([{"y": 1.0, "x": 2.0}], [{"x": 0.0, "y": 0.0}]) == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(("tree", "like"), [([1.0], [0.0, 0.0]), ([1.0, 2.0], [0.0])])
+def test_a_row_of_another_length_has_no_order_to_borrow(tree, like):
+    with pytest.raises(ValueError):
+        rules.leaves(tree, like)
+
+
+def test_clipping_cuts_plain_numbers_on_both_sides():
+    rule = rules.chain(rules.clip_value(1.0), rules.gradient_descent())
+    assert rule.step([10.0, 10.0, 10.0], [4.0, -4.0, 0.5], (), 0, 2.0) == ([8.0, 12.0, 9.0], ())
+
+
 def test_adagrads_sum_may_start_above_zero_even_for_whole_numbers():
     (sum_sq,) = rules.adagrad(initial=0.1).init(np.array([1, 2]))
     assert sum_sq.tolist() == [0.1, 0.1]
@@ -974,6 +1046,7 @@ def test_plain_numbers_stay_plain_numbers(rule):
             0,
             r"theta is a dict of \['W', 'b'\], but its gradient or state is a dict of \['W'\]",
         ),
+        ({"W": 1.0, "b": 1.0}, None, 0, r"theta\['W'\] is of shape \(2,\), but its gradient or state is of shape \(\)"),
         ([np.ones(2), 1.0], None, 0, "a row of 2 parts"),
         (None, (), 0, r"remembers \('velocity',\), but the state has 0 parts"),
         (None, None, -1, "Steps count from 0, but step is -1"),
@@ -986,6 +1059,17 @@ def test_what_does_not_fit_is_refused_with_a_sentence(grad, state, step, sentenc
         rule.step(theta, grad or theta, rule.init(theta) if state is None else state, step, 0.1)
 
 
+@pytest.mark.parametrize("grad", [[1.0, 2.0, 3.0], [1.0], np.ones(2)])
+def test_a_row_of_parameters_needs_a_row_of_as_many_gradients(grad):
+    with pytest.raises(ValueError, match="^theta is a row of 2 parts, but its gradient or state is "):
+        rules.gradient_descent().step([1.0, 2.0], grad, (), 0, 0.1)
+
+
+def test_the_last_settings_that_make_sense_are_taken():
+    assert rules.momentum(1.0).step(1.0, 2.0, (3.0,), 1, 1.0) == (-4.0, (5.0,))
+    assert rules.momentum(0.0, dampening=1.0).step(1.0, 2.0, (3.0,), 1, 1.0) == (1.0, (0.0,))
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -996,19 +1080,26 @@ def test_what_does_not_fit_is_refused_with_a_sentence(grad, state, step, sentenc
         (lambda: rules.momentum_ema(1.0), "beta .* below 1, but is 1.0"),
         (lambda: rules.adagrad(-1), "eps .* but is -1"),
         (lambda: rules.adagrad(initial=-1), "initial .* but is -1"),
+        (lambda: rules.adagrad(initial=math.inf), "initial .* but is inf"),
         (lambda: rules.rmsprop(1.0), "decay .* below 1, but is 1.0"),
         (lambda: rules.rmsprop(eps=math.inf), "eps .* but is inf"),
         (lambda: rules.adam(1.0), "beta1 .* below 1, but is 1.0"),
         (lambda: rules.adamw(beta2=1.0), "beta2 .* below 1, but is 1.0"),
         (lambda: rules.adam_l2(eps=-1e-8), "eps .* but is -1e-08"),
         (lambda: rules.adamw(weight_decay=-0.1), "weight_decay .* but is -0.1"),
+        (lambda: rules.add_decayed_weights(math.inf), "weight_decay .* but is inf"),
         (lambda: rules.lion(-0.1), "beta1 .* but is -0.1"),
         (lambda: rules.lion(beta2=1.5), "beta2 .* but is 1.5"),
         (lambda: rules.clip_global_norm(0), "max_norm .* above 0, but is 0"),
         (lambda: rules.clip_by_norm(1.0, -1), "max_norm .* above 0, but is -1"),
+        (lambda: rules.clip_by_norm(1.0, 0), "max_norm .* above 0, but is 0"),
         (lambda: rules.clip_value(0), "limit .* above 0, but is 0"),
-        (lambda: rules.stable_learning_rate([[1.0, 2.0], [0.0, 1.0]]), "symmetric"),
+        (
+            lambda: rules.stable_learning_rate([[1.0, 2.0], [0.0, 1.0]]),
+            "^A Hessian is a symmetric square matrix: second derivatives do not depend on their order.$",
+        ),
         (lambda: rules.stable_learning_rate([[1.0, 0.0], [0.0, -2.0]]), "smallest curvature is -2"),
+        (lambda: rules.stable_learning_rate([[1.0, 0.0], [0.0, 0.0]]), "smallest curvature is 0"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_with_a_sentence(make, sentence):
@@ -1033,3 +1124,4 @@ def test_below_the_stable_rate_the_loss_shrinks_and_above_it_grows():
     for wrong in (limit / 2, largest_entry, trace, smallest, 2 / 5.5, 5 / 2):
         assert wrong != pytest.approx(limit, rel=1e-3)
     assert rules.stable_learning_rate(2.0) == 1.0
+    assert rules.stable_learning_rate(np.float32(3.0)) == 2 / 3  # in double precision, whatever the Hessian's kind
