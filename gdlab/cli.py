@@ -494,7 +494,8 @@ def _progress_table(standings) -> Table:
 def _first_wrong(one) -> str:
     wrong = next((verdict for verdict in one.verdicts.values() if not verdict.right), None)
     if one.note or wrong is None:
-        return one.note
+        notes = [f"{name} {note}" for name, verdict in one.verdicts.items() for note in verdict.notes]
+        return one.note or "; ".join(notes)
     return f"{wrong.exercise}: {', '.join(wrong.mistakes) or wrong.sentences[0]}"
 
 
