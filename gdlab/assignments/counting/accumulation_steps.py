@@ -25,7 +25,8 @@ def _cases(rng):
         return case(part, several() * micro_batch * devices, micro_batch, devices)
 
     m, d = sizes()
-    m_only, d_only, neither, too_small = (sizes() for _ in range(4))
+    d_only, neither, too_small = (sizes() for _ in range(3))
+    m_only = int(rng.choice([3, 5, 7])), int(rng.choice([2, 4, 8]))
     alone = several()
     return [
         case("one", several() * m, m, 1),
@@ -177,4 +178,9 @@ EXERCISE = Exercise(
     ),
     notice="Notice that a refusal is an answer too: a batch that is silently another size is a bug you would search for weeks.",
     tolerance=0,
+    equivalent_mutants={
+        "return global_batch // at_once → return global_batch / at_once": (
+            "where it divides, the float is the same number, and an equal float passes"
+        ),
+    },
 )

@@ -142,4 +142,9 @@ EXERCISE = Exercise(
     notice="Notice that steps times batch size is right only where all batches are full: over many epochs the gap adds up.",
     tolerance=0,
     picture=_seen_over_steps,
+    equivalent_mutants={
+        "if drop_last or left_over == 0: ⇄ epochs, steps = divmod(step, full_batches + 1)": (
+            "the division is made earlier than it is needed, and its results are not used in between"
+        ),
+    },
 )

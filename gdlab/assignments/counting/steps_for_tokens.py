@@ -12,7 +12,8 @@ def _cases(rng):
     def case(part, rest, *, several: bool, most_steps: int = 900):
         """`rest`: tokens per step -> how many tokens are left after the last full step."""
         accumulation, devices = (int(k) for k in rng.choice([2, 3, 5, 7], 2, replace=False)) if several else (1, 1)
-        batch_size, seq_len = int(rng.integers(4, 30)), int(rng.integers(50, 500))
+        # A multiple of both, so that a wrong division is exact and looks the same in every formula.
+        batch_size, seq_len = int(rng.integers(4, 30)), int(rng.integers(8, 30)) * accumulation * devices
         per_step = batch_size * seq_len * accumulation * devices
         tokens = int(rng.integers(most_steps // 3, most_steps)) * per_step + rest(per_step)
         return Case(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gdlab.assignments.counting._data import data_set, moments, none
+from gdlab.assignments.counting._data import data_set, moments, none, one
 from gdlab.counting import steps_per_epoch, where_am_i
 from gdlab.figures.tiles_svg import tiles_picture
 from gdlab.judge.answer import Answer
@@ -14,7 +14,8 @@ PICTURE_EXAMPLES, PICTURE_BATCH, PICTURE_STEPS = 10, 4, 6
 def _cases(rng):
     return [
         *(Case("kept", inputs) for inputs in moments(rng, drop_last=False)),
-        Case("kept", {"step": 0, **data_set(rng, none), "drop_last": False}),
+        Case("kept", {"step": 0, **data_set(rng, one), "drop_last": False}),
+        Case("kept", {"step": int(rng.integers(50, 100)), **data_set(rng, none), "drop_last": False}),
         *(Case("dropped", inputs) for inputs in moments(rng, drop_last=True)),
     ]
 
