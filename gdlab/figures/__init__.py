@@ -17,6 +17,8 @@ _HOMES = {
     "bowl_walk": "bowl",
     "bowl_picture": "bowl_svg",
     "curve_picture": "curve_svg",
+    "LearningRateRegimes": "regimes",
+    "learning_rate_regimes": "regimes",
     "SchedulePlot": "schedule",
     "schedule_plot": "schedule",
     "tiles_picture": "tiles_svg",

@@ -25,11 +25,14 @@ HERE = Path(__file__).parent
 SCRIPTS = {
     "bowl_walk": "bowlWalk",
     "schedule_plot": "schedulePlot",
+    "learning_rate_regimes": "learningRateRegimes",
 }
 """Every figure: the name of its short function in Python and of its file (without .js), and of the function in it."""
 
 LIBRARY = (
     "engine",
+    "contours",
+    "predict",
     "mathematics/objectives",
     "mathematics/rules",
     "mathematics/schedules",

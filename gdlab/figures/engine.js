@@ -381,7 +381,7 @@ function handle({ label, axis = "x", min, max, step, home = min, value, text, at
       svg("g", axis === "y" ? { transform: "rotate(90)" } : {},
         svg("rect", { x: -16, y: -9, width: 32, height: 18, rx: 9, class: "gdl-thumb" }),
         svg("path", { class: "gdl-grip", d: "M-11 0l5-4v8zM11 0l-5-4v8z" })),
-      svg("text", axis === "x" ? { "text-anchor": "middle", y: -14 } : { "text-anchor": "end", x: -15, y: 4 }, label))
+      svg("text", axis === "x" ? { "text-anchor": "middle", y: -14 } : { "text-anchor": "end", x: -13, y: -7 }, label))
     : svg("circle", { r: axis === "xy" ? 11 : 7, class: "gdl-thumb gdl-ring" });
   node.append(svg("line", { class: "gdl-plumb" }), reach, grip);
   // The point, and the thumb's place where that is another.

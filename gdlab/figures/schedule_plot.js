@@ -110,7 +110,7 @@ function schedulePlot(model, el) {
   const code = html("pre", { class: "gdl-code", tabindex: "0", "aria-label": "the same in Python" });
   const preset = button("", "Pre-training preset", () => set({ schedule: "warmup_cosine", warmup_steps: 2000,
     total_steps: 100000, peak_lr: 3e-4, floor_lr: 3e-5 }));
-  const presetSays = html("p", { class: "gdl-note" }, "2,000 steps from 0 to 0.0003, then a cosine to 3 × 10⁻⁵.");
+  const presetSays = html("p", { class: "gdl-note" }, "2,000 steps from 0 to 0.0003, then a cosine to ", together("3 × 10⁻⁵."));
   const root = frame({ stage, line, side: [which, says, code, preset, presetSays] });
 
   // ---- drawing
@@ -155,7 +155,9 @@ function schedulePlot(model, el) {
     const text = [`step ${fmtSteps(step)}`, `η = ${sig(value)}`];
     const end = px + 14 + extent(text) > box.right;
     const lower = py - 36 < box.top;
-    label.replaceChildren(stroke(px, box.bottom, px, py, "gdl-drop"),
+    const called = (text, place, kind) => words(x(place * total()), level(text === "yours" ? ownRate(place * total()) : ask(get("schedule"))(place * total())) - 9, kind, "start", text);
+    label.replaceChildren(...(own() && named() ? [called("yours", 0.08, "gdl-step-name"), called(scheduleForms[get("schedule")][0], 0.6, "gdl-quiet-name")] : []),
+      stroke(px, box.bottom, px, py, "gdl-drop"),
       words(px + (end ? -14 : 14), py + (lower ? 34 : -26), "gdl-here", end ? "end" : "start", ...text));
   }
 

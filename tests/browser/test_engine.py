@@ -58,3 +58,24 @@ def test_a_scale_goes_there_and_back(library, log):
 
 def test_a_path_has_a_gap_where_there_is_no_number(library):
     assert library.evaluate("trace([[0, 1], [1, 2], [2, NaN], [3, 4], [4, 5]])") == "M0.0 1.0L1.0 2.0M3.0 4.0L4.0 5.0"
+
+
+# Contours
+
+
+def test_contour_lines_lie_where_the_loss_has_their_level(library):
+    paths = library.evaluate(
+        """() => { const box = { left: 0, right: 400, top: 0, bottom: 300 };
+        const x = scale([-4, 4], [0, 400]), y = scale([-3, 3], [300, 0]);
+        return contourPaths(([a, b]) => a * a + b * b, x, y, box, [1, 4, 100]).map((d) =>
+            [...d.matchAll(/[ML]([\\d.-]+) ([\\d.-]+)/g)].map(([, px, py]) => x.back(Number(px)) ** 2 + y.back(Number(py)) ** 2)); }"""
+    )
+    one, four, none = paths
+    assert len(one) > 40 and one == pytest.approx([1.0] * len(one), abs=0.02)
+    assert len(four) > len(one) and four == pytest.approx([4.0] * len(four), abs=0.03)
+    assert none == []
+
+
+def test_levels_rise_and_end_at_the_top(library):
+    levels = library.evaluate("levelsBetween(1, 17, 4)")
+    assert levels == [2, 5, 10, 17]
