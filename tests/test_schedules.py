@@ -653,3 +653,92 @@ def test_a_step_need_not_be_an_int():
 def test_what_makes_no_sense_is_refused_with_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+# Each schedule with settings that make sense.
+ACCEPTED = {
+    constant: {"base_lr": 1.0},
+    linear_warmup: {"peak_lr": 1.0, "warmup_steps": 4, "start_lr": 0.25},
+    cosine_decay: {"peak_lr": 1.0, "total_steps": 10, "floor_lr": 0.25},
+    linear_decay: {"peak_lr": 1.0, "total_steps": 10, "floor_lr": 0.25},
+    polynomial_decay: {"peak_lr": 1.0, "total_steps": 10, "power": 2, "floor_lr": 0.25},
+    warmup_cosine: {"peak_lr": 1.0, "warmup_steps": 2, "total_steps": 10, "start_lr": 0.25, "floor_lr": 0.25},
+    wsd: {"peak_lr": 1.0, "warmup_steps": 2, "stable_steps": 3, "decay_steps": 4, "floor_lr": 0.25},
+    one_cycle: {"peak_lr": 1.0, "total_steps": 10, "warmup_fraction": 0.5, "start_divisor": 2, "end_divisor": 2},
+    step_decay: {"base_lr": 1.0, "milestones": [2, 4], "factor": 0.5},
+    exponential_decay: {"base_lr": 1.0, "factor": 0.5, "every": 5},
+    inverse_time: {"base_lr": 1.0, "decay": 0.5},
+    inverse_sqrt: {"peak_lr": 1.0, "warmup_steps": 4},
+    cyclic: {"peak_lr": 1.0, "up_steps": 4, "down_steps": 2, "floor_lr": 0.25, "shrink": 0.5},
+    cosine_restarts: {"peak_lr": 1.0, "first_cycle": 4, "growth": 2, "floor_lr": 0.25},
+    join: {"first": np.zeros_like, "second": np.ones_like, "boundary": 4},
+}
+RATE, LENGTH = "is a learning rate, 0 or more", "is a number of steps, 0 or more"
+# What each setting is, and the nearest that it may not be.
+SETTINGS = {
+    "base_lr": (RATE, [-1e-9, math.inf]),
+    "peak_lr": (RATE, [-1e-9, math.inf]),
+    "start_lr": (RATE, [-1e-9]),
+    "floor_lr": (RATE, [-1e-9]),
+    "warmup_steps": (LENGTH, [-1, math.inf]),
+    "total_steps": (LENGTH, [-1, math.inf]),
+    "stable_steps": (LENGTH, [-1, math.inf]),
+    "decay_steps": (LENGTH, [-1, math.inf]),
+    "boundary": (LENGTH, [-1, math.inf]),
+    "up_steps": ("is a number of steps above 0", [0, math.inf]),
+    "down_steps": ("is a number of steps above 0", [0, math.inf]),
+    "first_cycle": ("is a number of steps above 0", [0, math.inf]),
+    "every": ("is a number of steps above 0", [0, math.inf]),
+    "power": ("bends the line and lies above 0", [0, math.inf]),
+    "factor": ("is what the rate is multiplied by and lies above 0", [0, math.inf]),
+    "decay": ("says how fast the rate falls and is 0 or more", [-1e-9, math.inf]),
+    "warmup_fraction": ("is a part of the run, from 0 to 1", [-1e-9, 1.1]),
+    "start_divisor": ("says how many times lower the rate is there, 1 or more", [0.9, math.inf]),
+    "end_divisor": ("says how many times lower the rate is there, 1 or more", [0.9, math.inf]),
+    "shrink": ("is what each cycle's height is multiplied by, above 0 and at most 1", [0, 1.1]),
+    "growth": ("is a whole number, 1 or more", [0, 1.5]),
+}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "setting"),
+    [(schedule, name) for schedule, settings in ACCEPTED.items() for name in settings if name in SETTINGS],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_every_setting_is_refused_by_its_own_name(schedule, setting):
+    what, too_far = SETTINGS[setting]
+    if (schedule, setting) == (inverse_sqrt, "warmup_steps"):
+        what, too_far = "is a number of steps, 1 or more", [0, math.inf]
+    for bad in too_far:
+        with pytest.raises(ValueError) as refused:
+            schedule(3, **ACCEPTED[schedule] | {setting: bad})
+        assert str(refused.value) == f"{setting} {what}, but is {bad!r}."
+
+
+@pytest.mark.parametrize(
+    ("schedule", "low"),
+    [(schedule, low) for schedule, settings in ACCEPTED.items() for low in ("start_lr", "floor_lr") if low in settings],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_low_rate_may_be_as_large_as_the_peak_and_not_larger(schedule, low):
+    schedule(3, **ACCEPTED[schedule] | {low: 1.0})
+    with pytest.raises(ValueError) as refused:
+        schedule(3, **ACCEPTED[schedule] | {low: 1.5})
+    assert str(refused.value) == f"{low} = 1.5 lies above peak_lr = 1.0; it has to be at most as large."
+
+
+def test_milestones_may_meet_and_may_lie_at_the_start():
+    assert step_decay(np.arange(3), 1.0, [0, 2, 2], 0.5).tolist() == [0.5, 0.5, 0.125]
+    assert step_decay(3, 1.0, [], 0.5) == 1.0
+
+
+def test_settings_at_the_edge_of_sense_are_taken():
+    assert constant(0, 0.0) == 0.0
+    assert inverse_time(5, 1.0, 0) == 1.0
+    assert inverse_sqrt(4, 1.0, 1) == 0.5
+    assert one_cycle(5, 1.0, 10, warmup_fraction=0.5, start_divisor=1, end_divisor=1) == 1.0
+    assert one_cycle(10, 1.0, 10, warmup_fraction=1.0, start_divisor=4, end_divisor=1) == 0.25
+    assert cyclic(6, 1.0, 2, shrink=1) == 1.0
+    assert join(0, lambda t: t + 1, lambda t: t + 2, 0) == 2.0
+    assert warmup_cosine(0, 1.0, 0, 0, floor_lr=0.5) == 0.5
+    assert wsd(0, 1.0, 0, 0, 0, floor_lr=0.5) == 0.5

@@ -6,8 +6,9 @@ and then either a test is missing or the change can make no difference (DeMillo,
 `make mutants` runs mutmut, writes `benchmarks/mutants.md` and fails unless `equivalent.toml`, next to
 this file, says of every survivor why it is no mistake.
 
-mutmut changes what is inside functions, one function at a time in a process of its own, and asks only
-the tests that call it. It leaves decorated functions alone, so the copy it gets spells decorators out.
+mutmut changes what is inside functions, tries each mutant in a process of its own, and asks only the
+tests that call the function. It leaves decorated functions alone, so the copy it gets spells decorators
+out; and because it switches a mutant on after the import, a module's own decorators work at each call.
 """
 
 import argparse
@@ -67,26 +68,46 @@ class Argument:
 
 
 class _SpellOut(libcst.CSTTransformer):
-    """`@decorator def f` becomes `def f` and `f = decorator(f)`, which is what it means."""
+    def __init__(self):
+        self.depth = 0
+
+    def visit_FunctionDef(self, node):
+        self.depth += 1
+
+    visit_ClassDef = visit_FunctionDef
+
+    def leave_ClassDef(self, original_node, updated_node):
+        self.depth -= 1
+        return updated_node
 
     def leave_FunctionDef(self, original_node, updated_node):
+        self.depth -= 1
         if not updated_node.decorators:
             return updated_node
-        name = value = updated_node.name
-        for decorator in reversed(updated_node.decorators):
-            value = libcst.Call(func=decorator.decorator, args=[libcst.Arg(value)])
-        assignment = libcst.Assign(targets=[libcst.AssignTarget(name)], value=value)
-        return libcst.FlattenSentinel(
-            [updated_node.with_changes(decorators=()), libcst.SimpleStatementLine([assignment])]
-        )
+        name = updated_node.name.value
+        decorators = [libcst.Module([]).code_for_node(d.decorator) for d in updated_node.decorators]
+        if self.depth:
+            decorated = "".join(f"{d}(" for d in decorators) + name + ")" * len(decorators)
+        else:
+            decorated = "".join(f"{d}(" for d in decorators) + "_function" + ")" * len(decorators)
+            decorated = f"lambda *args, _function={name}, **kwargs: {decorated}(*args, **kwargs)"
+            decorated = f"functools.wraps({name})({decorated})"
+        spelled_out = libcst.parse_statement(f"{name} = {decorated}  # pragma: no mutate")
+        return libcst.FlattenSentinel([updated_node.with_changes(decorators=()), spelled_out])
 
 
 def spell_out_decorators(source: str) -> str:
-    """The same module without decorators on functions.
+    """The same module, in which `@decorator def f` has become `def f` and `f = decorator(f)`.
 
-    >>> print(spell_out_decorators("@cache\\ndef one(): return 1"))
+    At the top of a module the decorator is put on anew at each call. (Such a module has to import functools.)
+
+    >>> print(spell_out_decorators("class One:\\n    @property\\n    def one(self): return 1"))
+    class One:
+        def one(self): return 1
+        one = property(one)  # pragma: no mutate
+    >>> print(spell_out_decorators("@twice\\ndef one(): return 1"))
     def one(): return 1
-    one = cache(one)
+    one = functools.wraps(one)(lambda *args, _function=one, **kwargs: twice(_function)(*args, **kwargs))  # pragma: no mutate
     """
     return libcst.parse_module(source).visit(_SpellOut()).code.strip()
 
@@ -217,19 +238,27 @@ def complaints(mutants: list[Mutant], arguments: list[Argument]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation testing of the reference mathematics.")
     parser.add_argument("--processes", type=int, default=2, help="how many mutants to try at a time")
-    processes = parser.parse_args().processes
+    parser.add_argument(
+        "only", nargs="*", help="try only these, such as 'gdlab.counting.*', and leave the page as it is"
+    )
+    settings = parser.parse_args()
     prepare(WORK)
     begin = datetime.datetime.now()
     mutmut = Path(sys.executable).with_name("mutmut")
-    command = [str(mutmut), "run", "--max-children", str(processes)]
+    command = [str(mutmut), "run", "--max-children", str(settings.processes), *settings.only]
     if subprocess.run(command, cwd=WORK, env=os.environ | SURROUNDINGS).returncode:
         print("mutmut stopped before it was done: its own words are above.", file=sys.stderr)
         return 2
     minutes = (datetime.datetime.now() - begin).total_seconds() / 60
     mutants, arguments = read_mutants(WORK), read_arguments(ARGUMENTS)
-    PAGE.write_text(page(mutants, arguments, minutes, processes), "utf-8")
+    if settings.only:
+        tried = {(m.module, m.function) for m in mutants if m.outcome != "not checked"}
+        mutants = [m for m in mutants if m.outcome != "not checked"]
+        arguments = [a for a in arguments if (a.module, a.function) in tried]
+    else:
+        PAGE.write_text(page(mutants, arguments, minutes, settings.processes), "utf-8")
     said = complaints(mutants, arguments)
-    print("\n".join(["", *said, f"{len(mutants)} mutants; the table is in {PAGE.relative_to(ROOT)}."]))
+    print("\n".join(["", *said, f"{len(mutants)} mutants tried; {PAGE.relative_to(ROOT)} tells of all of them."]))
     return 1 if said else 0
 
 
