@@ -28,7 +28,7 @@ def values(rng, shape: tuple[int, ...] | None, low: float, high: float):
 
 def squares(rng, shape: tuple[int, ...] | None, low: float, high: float):
     """The same, all above 0: what an average of squares can be."""
-    return np.abs(values(rng, shape, low, high))
+    return abs(values(rng, shape, low, high))
 
 
 def zeros(shape: tuple[int, ...] | None):

@@ -5,16 +5,9 @@ import math
 import numpy as np
 
 from gdlab.assignments._shared import leaves_inputs_alone
+from gdlab.assignments.optimizers._adam import INDEPENDENT_LINES, averages, corrected, returned_wrongly, state
 from gdlab.assignments.optimizers._ravine import paths_on_the_ravine
-from gdlab.assignments.optimizers._steps import (
-    TINY,
-    UNCHANGED,
-    returned_otherwise,
-    several_gradients,
-    squares,
-    values,
-    zeros,
-)
+from gdlab.assignments.optimizers._steps import TINY, UNCHANGED, returned_otherwise, several_gradients
 from gdlab.judge.exercise import Alternative, Case, Exercise, Mistake, Part
 from gdlab.rules import adam_step
 
@@ -25,7 +18,6 @@ LATE = 3000
 def _adam_cases(rng):
     def case(part, shape, steps, after):
         """`after` so many steps the averages are warm."""
-        m, v = (values(rng, shape, 0.5, 2), squares(rng, shape, 2, 9)) if after else (zeros(shape), zeros(shape))
         rates = {
             "step": after,
             "lr": float(rng.uniform(0.05, 0.2)),
@@ -33,12 +25,12 @@ def _adam_cases(rng):
             "beta2": float(rng.uniform(0.9, 0.97)),
             "eps": 1e-8,
         }
-        return Case(part, {**several_gradients(rng, shape, steps), "m": m, "v": v, **rates})
+        return Case(part, {**several_gradients(rng, shape, steps), **state(rng, shape, after), **rates})
 
     def tiny(shape, eps):
         rates = {"step": 0, "lr": float(rng.uniform(0.05, 0.2)), "beta1": 0.9, "beta2": 0.999, "eps": eps}
         gradients = several_gradients(rng, shape, 3, size=TINY)
-        return Case("tiny", {**gradients, "m": zeros(shape), "v": zeros(shape), **rates})
+        return Case("tiny", {**gradients, **state(rng, shape, 0), **rates})
 
     return [
         case("early", None, 1, after=0),
@@ -51,15 +43,11 @@ def _adam_cases(rng):
     ]
 
 
-def _averages(grad, m, v, beta1, beta2):
-    return beta1 * m + (1 - beta1) * grad, beta2 * v + (1 - beta2) * grad**2
-
-
 def _with_direction(direction):
     """A rule whose averages are right, and whose direction is a slip: (m, v, β₁, β₂, t, ε) -> d, t counted from 1."""
 
     def rule(theta, grad, m, v, step, lr, beta1, beta2, eps):
-        m, v = _averages(grad, m, v, beta1, beta2)
+        m, v = averages(grad, m, v, beta1, beta2)
         with np.errstate(all="ignore"):
             return theta - lr * direction(m, v, beta1, beta2, step + 1, eps), m, v
 
@@ -67,24 +55,22 @@ def _with_direction(direction):
 
 
 def _keeps_corrected(theta, grad, m, v, step, lr, beta1, beta2, eps):
-    m, v = _averages(grad, m, v, beta1, beta2)
-    m, v = m / (1 - beta1 ** (step + 1)), v / (1 - beta2 ** (step + 1))
+    m, v = averages(grad, m, v, beta1, beta2)
+    m, v = corrected(m, v, step, beta1, beta2)
     return theta - lr * m / (np.sqrt(v) + eps), m, v
-
-
-def _averages_not_kept(theta, grad, m, v, step, lr, beta1, beta2, eps):
-    return adam_step(theta, grad, m, v, step, lr, beta1, beta2, eps)[0], m, v
 
 
 def _forgets_square(theta, grad, m, v, step, lr, beta1, beta2, eps):
     m, v = beta1 * m + (1 - beta1) * grad, beta2 * v + (1 - beta2) * grad
+    m_hat, v_hat = corrected(m, v, step, beta1, beta2)
     with np.errstate(all="ignore"):
-        return theta - lr * (m / (1 - beta1 ** (step + 1))) / (np.sqrt(v / (1 - beta2 ** (step + 1))) + eps), m, v
+        return theta - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
 
 
 def _full_weight_on_new(theta, grad, m, v, step, lr, beta1, beta2, eps):
     m, v = beta1 * m + grad, beta2 * v + grad**2
-    return theta - lr * (m / (1 - beta1 ** (step + 1))) / (np.sqrt(v / (1 - beta2 ** (step + 1))) + eps), m, v
+    m_hat, v_hat = corrected(m, v, step, beta1, beta2)
+    return theta - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
 
 
 def _climbs(theta, grad, m, v, step, lr, beta1, beta2, eps):
@@ -93,12 +79,6 @@ def _climbs(theta, grad, m, v, step, lr, beta1, beta2, eps):
 
 def _betas_swapped(theta, grad, m, v, step, lr, beta1, beta2, eps):
     return adam_step(theta, grad, m, v, step, lr, beta2, beta1, eps)
-
-
-def _m_and_v_swapped(*inputs):
-    with np.errstate(all="ignore"):  # an m that is taken for v may have no root
-        theta, m, v = adam_step(*inputs)
-    return theta, v, m
 
 
 def _folded_into_the_rate(theta, grad, m, v, step, lr, beta1, beta2, eps):
@@ -140,8 +120,9 @@ def _in_torch(theta, grad, m, v, step, lr, beta1, beta2, eps):
 
 def _in_single_precision(theta, grad, m, v, step, lr, beta1, beta2, eps):
     theta, grad, m, v = map(np.float32, (theta, grad, m, v))
-    m, v = _averages(grad, m, v, beta1, beta2)
-    return theta - lr * (m / (1 - beta1 ** (step + 1))) / (np.sqrt(v / (1 - beta2 ** (step + 1))) + eps), m, v
+    m, v = averages(grad, m, v, beta1, beta2)
+    m_hat, v_hat = corrected(m, v, step, beta1, beta2)
+    return theta - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
 
 
 EXERCISE = Exercise(
@@ -208,11 +189,6 @@ EXERCISE = Exercise(
             _keeps_corrected,
             "Correct m and v for use in this step, but return the raw averages: yours get corrected again next time.",
         ),
-        Mistake(
-            "averages-not-kept",
-            _averages_not_kept,
-            "You moved with the new averages, but returned the old ones.",
-        ),
         Mistake("climbs", _climbs, "You moved uphill; which way does m point?"),
         Mistake(
             "no-eps",
@@ -236,9 +212,7 @@ EXERCISE = Exercise(
             "torch, it joins the root of the corrected v; only tiny gradients tell the two apart.",
         ),
         *returned_otherwise(adam_step, "m", "v"),
-        Mistake(
-            "m-and-v-swapped", _m_and_v_swapped, "You return m and v in each other's place: the order is theta, m, v."
-        ),
+        *returned_wrongly(adam_step),
     ),
     properties=(leaves_inputs_alone(part="unchanged"),),
     alternatives=(
@@ -257,4 +231,5 @@ EXERCISE = Exercise(
         {"step": 0, "lr": 0.4, "beta1": 0.8, "beta2": 0.95, "eps": 1e-8},
     ),
     protocols=("several_steps",),
+    equivalent_mutants=INDEPENDENT_LINES,
 )

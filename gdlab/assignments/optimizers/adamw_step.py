@@ -5,16 +5,9 @@ import math
 import numpy as np
 
 from gdlab.assignments._shared import leaves_inputs_alone
+from gdlab.assignments.optimizers._adam import INDEPENDENT_LINES, averages, corrected, returned_wrongly, state
 from gdlab.assignments.optimizers._ravine import paths_on_the_ravine
-from gdlab.assignments.optimizers._steps import (
-    TINY,
-    UNCHANGED,
-    returned_otherwise,
-    several_gradients,
-    squares,
-    values,
-    zeros,
-)
+from gdlab.assignments.optimizers._steps import TINY, UNCHANGED, returned_otherwise, several_gradients
 from gdlab.judge.exercise import Alternative, Case, Exercise, Mistake, Part
 from gdlab.rules import adam_step, adamw_step
 
@@ -22,7 +15,6 @@ from gdlab.rules import adam_step, adamw_step
 def _adamw_cases(rng):
     def case(part, shape, steps, after=0, **chosen):
         """`after` so many steps the averages are warm."""
-        m, v = (values(rng, shape, 0.5, 2), squares(rng, shape, 2, 9)) if after else (zeros(shape), zeros(shape))
         rates = {
             "step": after,
             "lr": float(rng.uniform(0.1, 0.3)),
@@ -32,7 +24,7 @@ def _adamw_cases(rng):
             "weight_decay": float(rng.uniform(0.2, 0.5)),
         }
         size = chosen.pop("size", 1.0)
-        return Case(part, {**several_gradients(rng, shape, steps, size), "m": m, "v": v, **rates, **chosen})
+        return Case(part, {**several_gradients(rng, shape, steps, size), **state(rng, shape, after), **rates, **chosen})
 
     return [
         case("adam", None, 1, weight_decay=0.0),
@@ -43,14 +35,6 @@ def _adamw_cases(rng):
         case("decay", 4, 4),
         case("decay", (2, 2), 3, after=int(rng.integers(2, 5))),
     ]
-
-
-def _corrected(m, v, step, beta1, beta2):
-    return m / (1 - beta1 ** (step + 1)), v / (1 - beta2 ** (step + 1))
-
-
-def _averages(grad, m, v, beta1, beta2):
-    return beta1 * m + (1 - beta1) * grad, beta2 * v + (1 - beta2) * grad**2
 
 
 def _after_adam(decayed):
@@ -72,25 +56,15 @@ def _l2_and_decoupled(theta, grad, *rest):
 
 
 def _decay_over_root_v(theta, grad, m, v, step, lr, beta1, beta2, eps, weight_decay):
-    m, v = _averages(grad, m, v, beta1, beta2)
-    m_hat, v_hat = _corrected(m, v, step, beta1, beta2)
+    m, v = averages(grad, m, v, beta1, beta2)
+    m_hat, v_hat = corrected(m, v, step, beta1, beta2)
     return theta - lr * (m_hat + weight_decay * theta) / (np.sqrt(v_hat) + eps), m, v
-
-
-def _averages_not_kept(theta, grad, m, v, *rest):
-    return adamw_step(theta, grad, m, v, *rest)[0], m, v
-
-
-def _m_and_v_swapped(*inputs):
-    with np.errstate(all="ignore"):  # an m that is taken for v may have no root
-        theta, m, v = adamw_step(*inputs)
-    return theta, v, m
 
 
 def _shrinks_first(theta, grad, m, v, step, lr, beta1, beta2, eps, weight_decay):
     theta = theta * (1 - lr * weight_decay)
-    m, v = _averages(grad, m, v, beta1, beta2)
-    m_hat, v_hat = _corrected(m, v, step, beta1, beta2)
+    m, v = averages(grad, m, v, beta1, beta2)
+    m_hat, v_hat = corrected(m, v, step, beta1, beta2)
     return theta - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
 
 
@@ -108,7 +82,7 @@ def _by_loop(theta, grad, m, v, step, lr, beta1, beta2, eps, weight_decay):
     for i in np.ndindex(theta.shape):
         m[i] = beta1 * m[i] + (1 - beta1) * grad[i]
         v[i] = beta2 * v[i] + (1 - beta2) * grad[i] ** 2
-        m_hat, v_hat = _corrected(m[i], v[i], step, beta1, beta2)
+        m_hat, v_hat = corrected(m[i], v[i], step, beta1, beta2)
         theta[i] -= lr * (m_hat / (math.sqrt(v_hat) + eps) + weight_decay * theta[i])
     return theta, m, v
 
@@ -126,8 +100,8 @@ def _in_torch(theta, grad, m, v, step, lr, beta1, beta2, eps, weight_decay):
 
 def _in_single_precision(theta, grad, m, v, step, lr, beta1, beta2, eps, weight_decay):
     theta, grad, m, v = map(np.float32, (theta, grad, m, v))
-    m, v = _averages(grad, m, v, beta1, beta2)
-    m_hat, v_hat = _corrected(m, v, step, beta1, beta2)
+    m, v = averages(grad, m, v, beta1, beta2)
+    m_hat, v_hat = corrected(m, v, step, beta1, beta2)
     return theta - lr * (m_hat / (np.sqrt(v_hat) + eps) + weight_decay * theta), m, v
 
 
@@ -184,11 +158,8 @@ EXERCISE = Exercise(
             _l2_and_decoupled,
             "Your decay acts twice: once inside the gradient, where it doesn't belong, and once outside it.",
         ),
-        Mistake("averages-not-kept", _averages_not_kept, "You moved with the new averages, but returned the old ones."),
         *returned_otherwise(adamw_step, "m", "v"),
-        Mistake(
-            "m-and-v-swapped", _m_and_v_swapped, "You return m and v in each other's place: the order is theta, m, v."
-        ),
+        *returned_wrongly(adamw_step),
     ),
     properties=(leaves_inputs_alone(part="unchanged"),),
     alternatives=(
@@ -207,4 +178,5 @@ EXERCISE = Exercise(
         {"step": 0, "lr": 0.4, "beta1": 0.8, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1},
     ),
     protocols=("several_steps",),
+    equivalent_mutants=INDEPENDENT_LINES,
 )

@@ -49,9 +49,9 @@ def _lion_cases(rng):
 def _gradients_that_tell(rng, m, steps: int, beta1: float, beta2: float) -> np.ndarray:
     """Gradients in whose blends with m the slips change a sign, and none of which comes near a change of it.
 
-    With g = −x·m the right blend changes its sign at x = β₁/(1 − β₁), 9 for the usual 0.9 and 0.99. With an m
-    that moved first it would at β₂/(1 − β₂), 99; in a blend with that m at 8.17. So at every step one
-    entry's x lies below all three, one between the last and the first, one beyond the first, and one points along m.
+    With g = −x·m the right blend changes its sign at x = β₁/(1 − β₁), 9 for the usual 0.9 and 0.99. An m that
+    moved first does at β₂/(1 − β₂), 99; the blend with that m at 8.17. So at every step there is one entry
+    with its x below all three, one between each two, and one beyond.
     """
     turns = beta1 / (1 - beta1)
     moved_first = beta2 / (1 - beta2)
@@ -59,8 +59,8 @@ def _gradients_that_tell(rng, m, steps: int, beta1: float, beta2: float) -> np.n
     grads = []
     for _ in range(steps):
         between = moved_and_blended + rng.uniform(0.3, 0.7) * (turns - moved_and_blended)
-        beyond = turns * (moved_first / turns) ** rng.uniform(0.3, 0.7)
-        sizes = [rng.uniform(0.2, 0.8) * moved_and_blended, between, beyond, -rng.uniform(1, 5)]
+        between_too = turns * (moved_first / turns) ** rng.uniform(0.3, 0.7)
+        sizes = [rng.uniform(0.2, 0.8) * moved_and_blended, between, between_too, rng.uniform(1.2, 2) * moved_first]
         grads.append(-rng.permutation(sizes).reshape(m.shape) * m)
         m = beta2 * m + (1 - beta2) * grads[-1]
     return np.array(grads)
@@ -245,4 +245,9 @@ EXERCISE = Exercise(
         {"lr": 0.25, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1},
     ),
     protocols=("several_steps",),
+    equivalent_mutants={
+        "theta = theta - lr * (np.sign(blend) + weight_decay * theta) ⇄ m = beta2 * m + (1 - beta2) * grad": (
+            "The move reads the blend, not m, and the memory does not read theta."
+        )
+    },
 )

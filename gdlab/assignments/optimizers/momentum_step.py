@@ -20,7 +20,7 @@ def _momentum_cases(rng):
         case("first", 3, 1),
         case("later", None, 3, warm=True),
         case("later", 4, 4),
-        case("later", (2, 3), 3, warm=True),
+        case("later", (3, 2), 3, warm=True),
     ]
 
 

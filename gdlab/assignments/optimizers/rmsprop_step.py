@@ -27,7 +27,7 @@ def _rmsprop_cases(rng):
         case("first", 3, 1),
         case("later", None, 3, warm=True),
         case("later", 4, 4),
-        case("later", (2, 3), 3, warm=True),
+        case("later", (3, 2), 3, warm=True),
         tiny(None),
         tiny(3, decay=0.9, eps=float(rng.uniform(1, 4)) * TINY),
     ]
