@@ -45,12 +45,20 @@ def _overfit_cases(rng):
     def lr():
         return float(rng.uniform(0.35, 0.5))
 
+    def level_with_tol(part, max_steps):
+        """The first loss is exactly tol, in every precision: equal is not below."""
+        level = case(part, 12, 0.0, lr(), max_steps, 2.0)
+        inputs = {**level.inputs, "theta": np.zeros(12), "y": level.inputs["y"].copy()}
+        inputs["y"][:10] = rng.choice([-2.0, 2.0], 10)
+        return Case(part, inputs)
+
     return [
         case("can", 12, 0.0, lr(), 40, float(rng.uniform(0.01, 0.03))),
         case("can", 14, 1.0, lr(), 40, float(rng.uniform(0.01, 0.03))),
         case("cannot", 3, 1.0, lr(), int(rng.integers(8, 12)), float(rng.uniform(0.01, 0.03))),
         case("cannot", 12, 1.0, float(rng.uniform(3.2, 3.6)), int(rng.integers(4, 7)), float(rng.uniform(0.01, 0.03))),
-        case("cannot", 12, 0.0, lr(), 0, float(rng.uniform(0.01, 0.03))),
+        level_with_tol("cannot", int(rng.integers(2, 5))),
+        level_with_tol("cannot", 0),
     ]
 
 
@@ -131,6 +139,10 @@ def _first_loss_missing(*inputs):
 def _never_early(theta, X, y, loss_fn, grad_fn, lr, max_steps, tol):
     _, losses = overfit_ten(theta, X, y, loss_fn, grad_fn, lr, max_steps, -math.inf)
     return losses[-1] < tol, losses
+
+
+def _tie_passes(theta, X, y, loss_fn, grad_fn, lr, max_steps, tol):
+    return overfit_ten(theta, X, y, loss_fn, grad_fn, lr, max_steps, math.nextafter(tol, math.inf))
 
 
 def _climbs(theta, X, y, loss_fn, grad_fn, lr, max_steps, tol):
@@ -218,7 +230,7 @@ EXERCISE = Exercise(
     cases=_overfit_cases,
     parts=(
         Part("can", "a model that can learn ten by heart", 2),
-        Part("cannot", "models that cannot: too small, a rate too high, no steps at all", 1),
+        Part("cannot", "models that cannot, and losses that only just reach tol", 1),
         Part("manners", "one gradient a step, and the caller's arrays stay as they were", 1),
     ),
     mistakes=(
@@ -272,6 +284,7 @@ EXERCISE = Exercise(
             _never_early,
             "You take all max_steps, even when the ten have long been learned. Stop once the loss is below tol.",
         ),
+        Mistake("tie-passes", _tie_passes, "A loss that equals tol is not below it: you stop and pass too soon."),
         Mistake("climbs", _climbs, "The loss grows with every step: which way does a gradient point?"),
         Mistake(
             "returns-only-passed",
