@@ -193,7 +193,9 @@ def _error_over_h(answer: Answer) -> str:
     powers = np.arange(-1, -12, -0.5)
 
     def error(gradient) -> list[float]:
-        return [abs(gradient(Oracle(lambda theta: np.exp(theta), "e^θ"), 0.0, 10.0**power) - 1) for power in powers]
+        return [
+            abs(gradient(Oracle(lambda theta: np.exp(theta), "e^θ"), 0.0, float(10.0**power)) - 1) for power in powers
+        ]
 
     def yours(loss_fn, theta, h):
         came = answer({"loss_fn": loss_fn, "theta": theta, "h": h}).value
