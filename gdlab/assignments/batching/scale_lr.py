@@ -77,7 +77,7 @@ EXERCISE = Exercise(
     parts=(
         Part("linear", "the linear rule", 1),
         Part("sqrt", "the square-root rule", 1),
-        Part("fraction", "batches that are no multiple of each other, larger and smaller", 1),
+        Part("fraction", "ratios that are not whole", 1),
     ),
     mistakes=(
         Mistake(
