@@ -35,13 +35,21 @@ PAGE = ROOT / "benchmarks" / "mutants.md"
 MODULES = ("rules", "schedules", "batching", "counting")
 
 # torch.compile cannot look through mutmut's switch between mutants; threads do not survive a fork.
-# Hypothesis has its own part in pyproject.toml: a profile in which the same examples come every time.
 SURROUNDINGS = {
     "TORCHDYNAMO_DISABLE": "1",
     "OMP_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+
+# Hypothesis's own profile "ci" (pyproject.toml chooses it) tries the same examples every time and keeps none. Here
+# it stops at the first that fails, too: to find the smallest would take longer than everything else.
+CONFTEST = """\
+from hypothesis import Phase, settings
+
+phases = (Phase.explicit, Phase.generate)
+settings.register_profile("ci", settings.get_profile("ci"), phases=phases, report_multiple_bugs=False)
+"""
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ def prepare(work: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(ROOT / "gdlab", work / "gdlab", ignore=shutil.ignore_patterns("__pycache__"))
     (work / "tests").mkdir()
+    (work / "tests" / "conftest.py").write_text(CONFTEST, "utf-8")
     shutil.copy(ROOT / "pyproject.toml", work)
     for module in MODULES:
         shutil.copy(ROOT / "tests" / f"test_{module}.py", work / "tests")
