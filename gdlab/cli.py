@@ -340,6 +340,31 @@ def bench_check(
     out.print(page.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
 
 
+@bench.command("figures")
+def bench_figures(
+    seconds: Annotated[float, typer.Option(help="How long each figure is dragged.", min=0.2)] = 2.0,
+    results: Annotated[
+        Path | None, typer.Option("--out", help="Where the table goes; the course's benchmarks/ by default.")
+    ] = None,
+) -> None:
+    """Drag every figure's main control in a real Chromium: frames a second, and the longest task.
+
+    [bold]Example:[/]  gdlab bench figures --seconds 5
+    """
+    from gdlab.bench import figures as measured
+
+    with Progress(TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), console=complaints) as bar:
+        task = bar.add_task("Dragging", total=None)
+        try:
+            for news in measured.bench_figures(seconds):
+                if not isinstance(news, measured.Table):
+                    bar.update(task, description=news[0], completed=news[1], total=news[2])
+        except measured.NoBrowser as error:
+            _fail(str(error))
+    page = measured.write_table(news, (results or course_root() / "benchmarks").resolve())
+    out.print(page.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
+
+
 def course_root() -> Path:
     """The folder of the course: the nearest above this one that has book/ and _config.yml, else where gdlab lies."""
     here = Path.cwd()
