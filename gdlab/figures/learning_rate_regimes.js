@@ -36,6 +36,7 @@ function learningRateRegimes(model, el) {
   // ---- the page
 
   let [x, y] = [];
+  let laid = {};  // what was measured at this width: asking the page at every frame would make it slow
   const grid = svg("g", { class: "gdl-grid" });
   const curve = svg("path", { class: "gdl-curve" });
   const walk = svg("g", {});
@@ -127,12 +128,13 @@ function learningRateRegimes(model, el) {
       words(start[0] + (left ? -12 : 12), start[1] - 4, "gdl-here", left ? "end" : "start", `θ₀ = ${fmt(all[0])}`));
     const floor = clamp(start[0], box.left, box.right);
     grip.place(floor, Math.max(start[1], 0), floor, box.bottom);
+    if (laid.width !== width) laid = { width, side: Math.max(200, Math.floor(lossPicture.parentNode.clientWidth)) };
     paintLosses(all, whole);
     paintRuler();
   }
 
   function paintLosses(all, whole) {
-    const width = Math.max(200, Math.floor(lossPicture.parentNode.clientWidth));
+    const width = laid.side;
     const box = { left: 46, right: width - 8, top: 24, bottom: 96 };
     const loss = all.map(bowl.loss);
     const high = Math.min(1e15, Math.max(17, ...loss.slice(0, whole + 1)));
@@ -148,6 +150,8 @@ function learningRateRegimes(model, el) {
   // Under the slider: where 1/L'' and 2/L'' are, and what lies between.
   function paintRuler() {
     const track = rate.querySelector("input");
+    if (laid.max === track.max) return;
+    laid.max = track.max;
     const base = ruler.getBoundingClientRect();
     const span = track.getBoundingClientRect();
     const thumb = 16;

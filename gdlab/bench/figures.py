@@ -1,0 +1,157 @@
+"""Measuring the figures: `gdlab bench figures` drags each one's main control for two seconds in a real Chromium.
+
+While the mouse goes to and fro over the control, the page counts its frames and times its tasks. Sixty
+frames a second is as often as a screen asks; a frame that takes longer than 16.7 ms is one that a reader
+may see. The longest task is the longest time that the page could answer nothing. The browser draws with
+the processor alone, so a machine with a graphics card does better.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gdlab.bench.machine import this_machine
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+SECONDS = 2.0
+FRAME = 1000 / 60  # milliseconds
+
+COUNT = """() => {
+    const counted = window.counted = { frames: [], tasks: [], on: true };
+    new PerformanceObserver((list) => list.getEntries().forEach((entry) => counted.tasks.push(entry.duration))).observe({ entryTypes: ["longtask"] });
+    let before = performance.now();
+    const frame = (now) => {
+        counted.frames.push(now - before);
+        before = now;
+        if (counted.on) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+}"""
+
+
+class NoBrowser(Exception):
+    """There is no browser to measure in; the message says how to get one."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: its script, its frames while it is dragged, and how long it kept the page busy at most."""
+
+    figure: str
+    script_kilobytes: float
+    frames_a_second: float
+    slow_frames_percent: float
+    longest_frame_milliseconds: float
+    longest_task_milliseconds: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured, where, and when."""
+
+    rows: tuple[Row, ...]
+    machine: dict[str, str]
+
+
+def bench_figures(seconds: float = SECONDS) -> Iterator[tuple[str, int, int] | Table]:
+    """Drag every figure's main control.
+
+    Yields:
+        (figure, figures done, figures in all) after each one, for a progress bar, and at last the `Table`.
+
+    Raises:
+        NoBrowser: if there is no Chromium, or Playwright is not installed.
+    """
+    from gdlab.figures.base import SCRIPTS
+
+    program = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if program is None:
+        raise NoBrowser("The figures are measured in a real browser, and none was found: install Chromium.")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise NoBrowser("The figures are measured with Playwright: pip install 'gdlab[test]'.") from error
+    rows = []
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory(prefix="gdlab-bench-") as scratch:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-quic"])
+        version = browser.version
+        for figure in SCRIPTS:
+            rows.append(_measure(browser, figure, Path(scratch), seconds))
+            yield figure, len(rows), len(SCRIPTS)
+        browser.close()
+    yield Table(tuple(rows), this_machine(Chromium=f"{version}, without a graphics card"))
+
+
+def _measure(browser, figure: str, scratch: Path, seconds: float) -> Row:
+    from gdlab.figures.base import bundle
+
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(_page(figure, scratch))
+    page.wait_for_selector(".gdl[data-settled=true]")
+    main = page.locator(".gdl [data-main]")
+    box = (main if main.evaluate("node => node.tagName") == "INPUT" else main.locator(".gdl-thumb")).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.evaluate(COUNT)
+    end, i = time.perf_counter() + seconds, 0
+    while time.perf_counter() < end:
+        i += 1
+        page.mouse.move(x + 80 * abs((i % 40) / 20 - 1) - 40, y - 40 * abs((i % 30) / 15 - 1))
+    page.mouse.up()
+    counted = page.evaluate("() => { counted.on = false; return counted; }")
+    page.close()
+    frames = counted["frames"][1:]
+    return Row(
+        figure,
+        len(bundle(figure).encode()) / 1000,
+        1000 * len(frames) / sum(frames),
+        100 * sum(frame > 1.5 * FRAME for frame in frames) / len(frames),
+        max(frames),
+        max(counted["tasks"], default=0.0),
+    )
+
+
+def _page(figure: str, scratch: Path) -> str:
+    """A page with nothing but the figure."""
+    import gdlab.figures
+    from gdlab.figures.base import MIME, page_script, source
+    from gdlab.figures.page import figure_html
+
+    content = getattr(gdlab.figures, figure)()._repr_mimebundle_()[0][MIME]
+    page = scratch / f"{figure}.html"
+    page.write_text(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{figure}</title>"
+        f"<style>{source('figures.css')}</style><main>{figure_html(**content)}</main><script>{page_script()}</script>",
+        encoding="utf-8",
+    )
+    return page.as_uri()
+
+
+def write_table(table: Table, folder: Path) -> Path:
+    """Write a table as Markdown and JSON; returns the Markdown file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "figures.json").write_text(json.dumps(asdict(table), indent=1) + "\n", encoding="utf-8")
+    lines = [
+        "# Dragging the figures",
+        "",
+        f"Made by `gdlab bench figures`: each figure's main control is dragged with the mouse for {SECONDS:g} seconds. A screen asks for",
+        "60 frames a second; a slow frame took more than 25 ms. A task counts as long from 50 ms on; 0 means that there was none.",
+        "",
+        "| figure | script, KB | frames a second | slow frames | longest frame, ms | longest task, ms |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(
+            f"| {r.figure} | {r.script_kilobytes:.1f} | {r.frames_a_second:.1f} | {r.slow_frames_percent:.1f} %"
+            f" | {r.longest_frame_milliseconds:.0f} | {r.longest_task_milliseconds:.0f} |"
+            for r in table.rows
+        ),
+        "",
+        "; ".join(f"{what} {value}" for what, value in table.machine.items()),
+    ]
+    page = folder / "figures.md"
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return page
