@@ -12,7 +12,7 @@ from gdlab.judge.exercise import Alternative, Case, Exercise, Mistake, Part
 from gdlab.rules import clip_by_norm, global_norm
 
 PICTURE_LIMIT = 2.0
-PICTURE_DIRECTION = [np.array([0.6, 0.0]), np.array([-0.48, 0.64])]  # of length 1
+PICTURE_DIRECTION = [np.array([0.1, 0.7]), np.array([-0.1, 0.7])]  # together of length 1
 
 
 def _clip_cases(rng):
@@ -122,25 +122,23 @@ def _as_torch_does(grads, max_norm):
     return [weight.grad for weight in weights], norm
 
 
-def _lengths(clip) -> list[float]:
+def _lengths(answer: Answer) -> list[float]:
     """How long gradients of growing length are after clipping."""
-    return [_length(clip({"grads": [n * part for part in PICTURE_DIRECTION], "max_norm": 2.0})) for n in range(7)]
+    grads = ([length * part for part in PICTURE_DIRECTION] for length in range(7))
+    return [_length(answer({"grads": each, "max_norm": PICTURE_LIMIT}).value) for each in grads]
 
 
 def _length(came) -> float:
-    if isinstance(came, list | np.ndarray) and len(came) == 2:
-        arrays = came[0] if isinstance(came[0], list | np.ndarray) else [came[0]]
-        if all(is_numeric(array) or isinstance(array, np.floating) for array in arrays):
-            return float(np.sqrt(sum(np.sum(np.square(np.asarray(array, dtype=float))) for array in arrays)))
-    return math.nan
+    """The norm of the gradients in (grads, norm); not a number where that is not what came."""
+    grads = came[0] if isinstance(came, list) and len(came) == 2 else None
+    if not is_numeric(grads) or np.size(grads) != 4:
+        return math.nan
+    return float(np.linalg.norm(grads))
 
 
 def _before_and_after(answer: Answer) -> str:
-    right = _lengths(lambda inputs: clip_by_norm(**inputs))
-    yours = _lengths(lambda inputs: answer(inputs).value)
-    return curve_picture(
-        [("right", right), ("yours", yours)], x_label="norm before clipping", y_label="norm after (limit 2)"
-    )
+    curves = [("right", _lengths(EXERCISE.local(clip_by_norm))), ("yours", _lengths(answer))]
+    return curve_picture(curves, x_label="norm before clipping", y_label=f"norm after, limit {PICTURE_LIMIT:g}")
 
 
 EXERCISE = Exercise(

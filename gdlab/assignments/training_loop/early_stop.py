@@ -11,6 +11,7 @@ import numpy as np
 
 from gdlab.figures.curve_svg import curve_picture
 from gdlab.judge.answer import Answer
+from gdlab.judge.compare import is_numeric
 from gdlab.judge.exercise import Alternative, Case, Exercise, Mistake, Part
 from gdlab.loop import early_stop
 
@@ -254,7 +255,7 @@ def _up_to(stop: int) -> tuple[list[int], list[float]]:
 
 def _first_number(came) -> int:
     """The epoch that an answer stops at; before all of them where it names none."""
-    first = came[0] if isinstance(came, list | np.ndarray) and np.ndim(came) == 1 and len(came) else None
+    first = came[0] if is_numeric(came) and np.ndim(came) == 1 and len(came) else None
     return int(first) if isinstance(first, int | float | np.number) and math.isfinite(first) and first >= 0 else -1
 
 
