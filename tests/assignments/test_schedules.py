@@ -63,6 +63,16 @@ def test_a_crash_without_a_warm_up_does_not_hide_a_mistake_that_the_other_curves
     assert "keeps growing" in found.sentences[0] and "ZeroDivisionError at step 0" in found.sentences[1]
 
 
+def test_a_crash_alone_is_no_mistake_that_shows_only_where_it_crashed():
+    def cannot_start_above_zero(step, peak_lr, warmup_steps, start_lr):
+        if start_lr > 0:
+            raise RuntimeError("I was told that it is 0")
+        return peak_lr * step / warmup_steps if step < warmup_steps else peak_lr
+
+    found = verdict("linear_warmup", cannot_start_above_zero)
+    assert found.mistakes == () and "I was told that it is 0" in found.sentences[0]
+
+
 def test_only_a_crash_without_a_warm_up_is_its_own_mistake():
     def crashes(step, peak_lr, warmup_steps, start_lr):
         return start_lr + (peak_lr - start_lr) * min(1, step / warmup_steps)
