@@ -63,7 +63,7 @@ def _training_cases(rng):
         return Case(
             part,
             {
-                "theta": signed(rng, 1, 3, d),
+                "theta": -true * rng.uniform(0.5, 1, d),  # across the valley, so that there is a way to go
                 "X": X,
                 "y": X @ true + signed(rng, 0.2, 0.6, n),
                 "grad_fn": Oracle(_half_mean_square_slope, "the gradient of half the mean squared error"),
