@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from gdlab.figures.base import SCRIPTS
+
 pytestmark = pytest.mark.system
 
 NOT_CHAPTERS = {"genindex.html", "search.html", "py-modindex.html"}
 CHAPTER = "01-update-rule.html"
+GALLERY = "figures.html"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
@@ -65,6 +68,27 @@ def test_the_chapters_figure_walks(page, address):
     expect(figure).to_have_attribute("data-frame", "2")
 
 
+def test_the_gallery_shows_every_figure_with_one_line_of_python(page, address):
+    open_page(page, f"{address}/{GALLERY}")
+    shown = page.locator(".gdl-figure").evaluate_all("all => all.map((one) => one.dataset.figure)")
+    assert sorted(shown) == sorted(SCRIPTS)
+    for name in SCRIPTS:
+        expect(page.locator(f"#{name} .gdl")).to_be_visible()
+        assert page.locator(".cell_input pre").filter(has_text=f"figures.{name}()").count() == 1
+    lines = page.locator(".cell_input pre").all_inner_texts()
+    assert all(text.strip().count("\n") == 0 for text in lines)
+
+
+def test_a_link_into_a_page_leads_to_the_figure_and_its_setting(page, address):
+    open_page(page, f"{address}/{GALLERY}#schedule_plot.schedule=wsd&schedule_plot.peak_lr=0.001")
+    expect(page.locator("#schedule_plot .gdl-code")).to_contain_text("wsd(step")
+    expect(page.locator("#schedule_plot .gdl-code")).to_contain_text("peak_lr=0.001")
+    expect(page.locator("#schedule_plot .gdl-stage")).to_be_in_viewport()
+    page.evaluate("location.hash = 'bowl_walk.lr=0.9'")
+    expect(page.locator("#bowl_walk .gdl-line")).to_contain_text("0.9 × (−8)")
+    expect(page.locator("#bowl_walk .gdl-stage")).to_be_in_viewport()
+
+
 def test_no_page_scrolls_sideways_on_a_phone(new_page, built_book_url, built_book):
     page = new_page(**PHONE)
     for name in chapters(built_book):
@@ -86,7 +110,7 @@ def test_the_figure_follows_the_theme(new_page, built_book_url, scheme):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", [{"viewport": {"width": 1440, "height": 1000}}, PHONE], ids=["desk", "phone"])
 def test_axe_finds_nothing_serious_in_the_figures(new_page, built_book_url, serious_findings, scheme, screen):
-    page = open_page(new_page(color_scheme=scheme, **screen), f"{built_book_url}/{CHAPTER}")
+    page = open_page(new_page(color_scheme=scheme, **screen), f"{built_book_url}/{GALLERY}")
     assert serious_findings(page, ".gdl-figure") == []
 
 
