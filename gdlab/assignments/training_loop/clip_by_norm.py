@@ -227,4 +227,7 @@ EXERCISE = Exercise(
     axes={"grads": ("array", "entry", "column")},
     returns=("grads", "norm"),
     picture=_before_and_after,
+    equivalent_mutants={
+        "factor = max_norm / max(norm, max_norm) → factor = max_norm / max(max_norm, norm)": "The larger of two numbers does not depend on their order.",
+    },
 )

@@ -50,6 +50,12 @@ def _early_stop_cases(rng):
         losses += bad(losses[-1], patience)
         return case("stop", losses + falling(losses[-1] - 50, 2), patience)
 
+    def never_better(patience):
+        """The first loss stays the best."""
+        losses = falling(start(), 0)
+        losses += bad(losses[-1], patience)
+        return case("stop", losses + falling(losses[0] - 50, 2), patience)
+
     def stops_at_once():
         losses = falling(start(), 2)
         return case("stop", [*losses, losses[-1] + gain(), losses[-1] - gain(), losses[-1] - 50], 1)
@@ -92,6 +98,7 @@ def _early_stop_cases(rng):
         recovers_then_stops(2),
         recovers_then_stops(int(rng.integers(3, 5))),
         recovers_then_stops(5),
+        never_better(int(rng.integers(2, 5))),
         stops_at_once(),
         holds_out(int(rng.integers(2, 4))),
         holds_out(4),
