@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gdlab.assignments import assignments
 from gdlab.grading.bubblewrap import find_bubblewrap
 
 GDLAB = str(Path(sys.executable).parent / "gdlab")
@@ -47,7 +48,7 @@ def test_every_command_explains_itself_with_an_example(command, root):
     [
         (["grade", "/nowhere/at/all"], "There is no folder /nowhere/at/all"),
         (["grade", "book"], "holds no submissions: expected <student>/<assignment>/<notebook>.ipynb"),
-        (["release", "nope"], "There is no assignment 'nope'; there is update_rule."),
+        (["release", "nope"], f"There is no assignment 'nope'; there is {', '.join(assignments())}."),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_1(arguments, says, root):
@@ -61,7 +62,12 @@ def test_grade_prints_a_table_and_says_where_things_are(tmp_path, hand_in, root)
     hand_in(tmp_path / "submitted", "[bold]wrong", step="return theta + lr * grad")
     done = gdlab("grade", tmp_path / "submitted", "--out", tmp_path / "out", cwd=root)
     assert done.returncode == 0, done.stderr
-    assert "8 of 8" in done.stdout and "adds-the-gradient" in done.stdout and "[bold]" in done.stdout
+    assert (
+        "8 of 20" in done.stdout
+        and "0 of 20" in done.stdout
+        and "adds-the-gradient" in done.stdout
+        and "[bold]" in done.stdout
+    )
     assert str(tmp_path / "out" / "gradebook.db") in done.stdout
 
 

@@ -288,7 +288,8 @@ def no_walls(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.weak == "no walls"])
 def test_without_walls_it_reaches_what_it_wants(name, no_walls, outside, sample_class):
     attack = ATTACKS[name]
-    learner = sample_class.Learner(name, attack.step, HONEST_WALK, (0, 0), extra=outside.filled_in(attack))
+    answers = {"gradient_step": attack.step, "descend": HONEST_WALK}
+    learner = sample_class.Learner(name, answers, extra=outside.filled_in(attack))
     cells = [cell.source for cell in sample_class.notebook_of(learner).cells if cell.cell_type == "code"]
     judged = judge_cells(cells, exercises_of("update_rule"), lambda: ColdBox(LIMITS), seed=1)
     printed = "".join(output.text for outputs in judged.outputs for output in outputs)

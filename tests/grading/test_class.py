@@ -46,9 +46,16 @@ def test_the_sample_class_is_in_step_with_its_script(root, sample_class, tmp_pat
 
 def test_every_learner_gets_exactly_the_points_written_down(graded, expected):
     points = {student: {name: v.points for name, v in one.verdicts.items()} for student, one in graded.items()}
-    assert points == {
-        student: {name: row[name] for name in ("gradient_step", "descend")} for student, row in expected.items()
-    }
+    assert points == {student: row["points"] for student, row in expected.items()}
+
+
+def test_the_class_shows_every_exercise_right_in_several_styles_wrong_in_several_ways_and_untouched(sample_class):
+    for name, points in sample_class.POINTS.items():
+        rows = [(learner.answers.get(name, ""), learner.points.get(name, 0)) for learner in sample_class.CLASS]
+        assert len({body for body, earned in rows if earned == points}) >= 5
+        assert len({body for body, earned in rows if body and earned < points}) >= 5
+        assert any(not body for body, _ in rows)
+    assert sum(sample_class.POINTS.values()) == 20
 
 
 def test_every_mistake_is_named_and_no_other(graded, expected):
@@ -63,9 +70,9 @@ def test_nbgraders_own_api_reads_the_scores(graded, expected, results):
     with nbgrader_log():
         rows = NbGraderAPI(config=config).get_submissions("update_rule")
     assert {row["student"]: row["score"] for row in rows} == {
-        s: row["gradient_step"] + row["descend"] for s, row in expected.items()
+        student: sum(row["points"].values()) for student, row in expected.items()
     }
-    assert {row["max_score"] for row in rows} == {8.0}
+    assert {row["max_score"] for row in rows} == {20.0}
     assert not any(row["needs_manual_grade"] for row in rows)
 
 
@@ -76,9 +83,9 @@ def test_verdicts_travel_with_the_graded_notebook(graded, results):
 
 def test_every_learner_gets_a_page_that_says_what_is_wrong(graded):
     page = graded["gustav"].feedback.read_text()
-    assert "0 of 8 points" in page and "which way does a gradient point?" in page
+    assert "0 of 20 points" in page and "which way does a gradient point?" in page
     assert "return theta + lr * grad" in re.sub("<[^>]+>", "", page)
-    assert "8 of 8 points" in graded["amara"].feedback.read_text()
+    assert "20 of 20 points" in graded["amara"].feedback.read_text()
 
 
 def test_pages_are_small_and_ask_nobody_for_anything(graded):
@@ -95,7 +102,7 @@ def test_grading_again_gives_the_same_scores_in_the_same_gradebook(
     for student in ("hana", "noor"):
         (tmp_path / "submitted" / student).symlink_to(root / "tests" / "sample_class" / "submitted" / student)
     again = grade_class(tmp_path / "submitted", results)
-    assert {s: one.points for s, one in again.items()} == {"hana": 5, "noor": 3}
+    assert {s: one.points for s, one in again.items()} == {"hana": 9, "noor": 3}
 
 
 def test_a_sandbox_that_fails_mid_class_stops_the_run_with_its_own_sentence(tmp_path, hand_in, root):

@@ -1,6 +1,7 @@
 """exercises/ is what nbgrader makes of solutions/, and runs under plain nbgrader without our judge."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,16 +38,25 @@ def test_every_exercise_has_a_stub_and_one_check_worth_its_points(assignment, ro
         if "nbgrader" in cell.metadata
     }
     exercises = exercises_of(assignment)
-    assert set(marks) == set(exercises) | {check_id(name) for name in exercises}
-    for name, exercise in exercises.items():
+    functions = {name for exercise in exercises.values() for name in exercise.function_names}
+    assert set(marks) == functions | {check_id(name) for name in exercises}
+    for name in functions:
         assert f"def {name}(" in marks[name].source and marks[name].source.endswith("raise NotImplementedError()")
-        assert marks[check_id(name)].source == f'check("{name}", {name})'
+    for name, exercise in exercises.items():
+        assert marks[check_id(name)].source == f'check("{name}", {", ".join(exercise.function_names)})'
         assert marks[check_id(name)].metadata.nbgrader.points == exercise.points
 
 
-def test_no_solution_is_left_in_the_exercises(root):
-    for path in (root / "exercises").rglob("*.ipynb"):
-        assert "BEGIN SOLUTION" not in path.read_text() and "theta - lr * grad" not in path.read_text()
+SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.*?)\s*### END SOLUTION", re.DOTALL)
+
+
+@pytest.mark.parametrize("assignment", assignments())
+def test_no_solution_is_left_in_the_exercises(assignment, root):
+    [source], [released] = ((root / folder / assignment).glob("*.ipynb") for folder in ("solutions", "exercises"))
+    handed_out = "\n".join(text for _, _, text in sources(released))
+    solutions = [solution for _, _, text in sources(source) for solution in SOLUTION.findall(text)]
+    assert len(solutions) >= len(exercises_of(assignment))
+    assert "SOLUTION" not in handed_out and not [solution for solution in solutions if solution in handed_out]
 
 
 def test_an_assignment_without_a_source_is_refused_with_a_sentence(root, tmp_path):
@@ -55,11 +65,15 @@ def test_an_assignment_without_a_source_is_refused_with_a_sentence(root, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
-def test_plain_stock_nbgrader_gives_the_same_points(root, tmp_path, hand_in):
+def test_plain_stock_nbgrader_gives_the_same_points(root, tmp_path, hand_in, sample_class):
     """`nbgrader generate_assignment` and `nbgrader autograde`, with a kernel and without our judge."""
     shutil.copytree(root / "solutions", tmp_path / "source")
-    hand_in(tmp_path / "submitted", "right")
-    hand_in(tmp_path / "submitted", "partly", step="theta -= lr * grad\nreturn theta", walk="return descent")
+    others = {name: sample_class.RIGHT[name] for name in ("numerical_gradient", "stable_learning_rate", "classify_run")}
+    hand_in(tmp_path / "submitted", "right", **others)
+    one_over = others | {"stable_learning_rate": "return 1 / np.linalg.eigvalsh(hessian).max()"}
+    partly = {"step": "theta -= lr * grad\nreturn theta", "walk": "return descent", **one_over}
+    hand_in(tmp_path / "submitted", "partly", **partly)
+    hand_in(tmp_path / "submitted", "two-of-five")
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "IPYTHONDIR": str(tmp_path / "ipython"),
@@ -80,5 +94,5 @@ def test_plain_stock_nbgrader_gives_the_same_points(root, tmp_path, hand_in):
         )
         assert done.returncode == 0, done.stderr
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
-        scores = {s: book.find_submission("update_rule", s).score for s in ("right", "partly")}
-    assert scores == {"right": 8.0, "partly": 2.0}
+        scores = {s: book.find_submission("update_rule", s).score for s in ("right", "partly", "two-of-five")}
+    assert scores == {"right": 20.0, "partly": 11.0, "two-of-five": 8.0}
