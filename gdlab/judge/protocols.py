@@ -93,7 +93,8 @@ def _is_like(part, shape: tuple[int, ...]) -> bool:
 def train_a_torch_model(function: Callable, inputs: Inputs) -> dict[str, Any]:
     """Build a model and all that trains it from plain values, have it trained, and look at what came of it.
 
-    The inputs: `model` is [W₁, b₁, W₂, b₂] of Linear, Tanh, Linear, as torch keeps them; `optimizer` is a
+    The inputs: `model` is [W₁, b₁, W₂, b₂] of Linear, Tanh, Linear, as torch keeps them; `loss_fn` says in
+    words what is in the code below, a squared error that tells predictions from labels; `optimizer` is a
     class of torch.optim by `name`, and its options; `scheduler` lists the factor of each step, the last one
     held; `batches` are pairs [X, y]. `events` lists when gradients came and when the optimizer had stepped.
     Nothing here draws from torch's generator, or leaves a setting changed.
@@ -115,7 +116,7 @@ def train_a_torch_model(function: Callable, inputs: Inputs) -> dict[str, Any]:
         optimizer.register_step_post_hook(lambda *_: events.append("step"))
         losses = function(
             model,
-            lambda prediction, label: ((prediction - label) ** 2).mean(),
+            lambda prediction, label: ((1 + label.abs()) * (prediction - label) ** 2).mean() / 2,
             optimizer,
             scheduler,
             [(tensor(X), tensor(y)) for X, y in inputs["batches"]],

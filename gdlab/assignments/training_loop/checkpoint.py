@@ -239,4 +239,8 @@ EXERCISE = Exercise(
     functions=("save_checkpoint", "load_checkpoint"),
     judged_on=_what_is_at_stake,
     recognised_by=_what_came_back,
+    equivalent_mutants={
+        "with open(path) as file: ⇄ rng = np.random.default_rng()": "The file and a new generator have nothing to do with each other.",
+        "rng.bit_generator.state = content['rng'] ⇄ state = [np.array(array) for array in content['state']]": "Neither line uses what the other sets.",
+    },
 )

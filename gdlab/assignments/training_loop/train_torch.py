@@ -44,7 +44,7 @@ def _torch_cases(rng):
                     signed(rng, 0.3, 1, (1, hidden)),
                     signed(rng, 0.1, 0.5, 1),
                 ],
-                "loss_fn": "mean squared error",
+                "loss_fn": "half the mean of (1 + |label|)·(prediction − label)²",
                 "optimizer": optimizer,
                 "scheduler": rates(steps),
                 "batches": [[signed(rng, 0.3, 1.5, (size, d)), signed(rng, 0.5, 2, (size, 1))] for size in sizes],
@@ -185,6 +185,10 @@ def _loss_after_update(model, loss_fn, optimizer, scheduler, batches, epochs):
 
 def _flat_labels(model, loss_fn, optimizer, scheduler, batches, epochs):
     return train_torch(model, loss_fn, optimizer, scheduler, [(X, y.flatten()) for X, y in batches], epochs)
+
+
+def _labels_first(model, loss_fn, *rest):
+    return train_torch(model, lambda prediction, label: loss_fn(label, prediction), *rest)
 
 
 def _one_loss_an_epoch(model, loss_fn, optimizer, scheduler, batches, epochs):
@@ -343,6 +347,11 @@ EXERCISE = Exercise(
             "Your predictions and labels differ in shape, (B, 1) and (B,), so they spread into a square of B × B differences.",
         ),
         Mistake(
+            "labels-first",
+            _labels_first,
+            "Your loss function gets labels where it wants predictions. For some losses that makes no difference; for most it does.",
+        ),
+        Mistake(
             "one-loss-an-epoch",
             _one_loss_an_epoch,
             "You average the losses of each epoch. Return the loss of every batch.",
@@ -374,4 +383,8 @@ EXERCISE = Exercise(
     protocols=("train_a_torch_model",),
     judged_on=_numbers,
     recognised_by=_numbers_and_order,
+    equivalent_mutants={
+        "optimizer.zero_grad() ⇄ loss = loss_fn(model(X), y)": "The forward pass neither reads nor writes gradients.",
+        "scheduler.step() ⇄ losses.append(loss.item())": "The loss was measured long before.",
+    },
 )
