@@ -201,7 +201,12 @@ function animate({ model, el, root, stage, line, watched, shown, goal, duration 
 
 // The frame every figure stands in: picture and line of numbers at the left, what there is to set at the right.
 function frame({ stage, line, foot = [], side, onkeydown }) {
-  return html("div", { class: "gdl", "data-lm-suppress-shortcuts": true, onkeydown },
+  const keys = (event) => {
+    onkeydown?.(event);
+    const typed = event.target.closest("input, select, button") && !(event.ctrlKey || event.metaKey || event.altKey);
+    if (typed) event.stopPropagation();  // JupyterLab would take an arrow key away from a slider
+  };
+  return html("div", { class: "gdl", "data-lm-suppress-shortcuts": true, onkeydown: keys },
     html("div", { class: "gdl-frame" }, stage, html("div", { class: "gdl-foot" }, line, foot), html("div", { class: "gdl-side" }, side)));
 }
 

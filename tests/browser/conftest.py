@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import nbformat
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -212,6 +213,57 @@ def open_notebook(new_page):
         return page
 
     return open_it
+
+
+@pytest.fixture
+def notebook(tmp_path, jupyterlab, open_notebook):
+    """Run cells in JupyterLab: `notebook("1 + 1")` -> page."""
+
+    def run(*cells):
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}  # else JupyterLab asks which
+        book = nbformat.v4.new_notebook(
+            metadata={"kernelspec": kernel}, cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+        )
+        nbformat.write(book, tmp_path / "figure.ipynb")
+        return open_notebook(jupyterlab(tmp_path), "figure.ipynb")
+
+    return run
+
+
+@pytest.fixture
+def run_in_kernel():
+    """Run code in an open notebook's kernel: `run_in_kernel(page, "print(1)")` -> what it printed."""
+
+    def run(page, code):
+        return page.evaluate(
+            """async (code) => {
+                const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const future = kernel.requestExecute({ code });
+                let printed = "";
+                future.onIOPub = (message) => {
+                    if (message.header.msg_type === "stream") printed += message.content.text;
+                    if (message.header.msg_type === "error") printed += message.content.ename + ": " + message.content.evalue;
+                };
+                await future.done;
+                return printed.trim();
+            }""",
+            code,
+        )
+
+    return run
+
+
+@pytest.fixture
+def await_in_kernel(run_in_kernel):
+    """Wait until an expression has a value in the kernel: messages from a figure arrive when they do."""
+
+    def wait(page, expression, value):
+        for _ in range(100):
+            if (printed := run_in_kernel(page, f"print({expression})")) == value:
+                return
+        pytest.fail(f"{expression} stayed {printed} and did not become {value}.")
+
+    return wait
 
 
 @pytest.fixture

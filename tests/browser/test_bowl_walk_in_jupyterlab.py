@@ -2,56 +2,13 @@
 
 import json
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture
-def notebook(tmp_path, jupyterlab, open_notebook):
-    """Run cells in JupyterLab: `notebook("1 + 1")` -> page."""
-
-    def run(*cells):
-        kernel = {
-            "name": "python3",
-            "display_name": "Python 3",
-            "language": "python",
-        }  # without it JupyterLab asks which
-        book = nbformat.v4.new_notebook(
-            metadata={"kernelspec": kernel}, cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
-        )
-        nbformat.write(book, tmp_path / "walk.ipynb")
-        return open_notebook(jupyterlab(tmp_path), "walk.ipynb")
-
-    return run
-
-
-def run_in_kernel(page, code):
-    """Run code in the notebook's kernel and return what it printed."""
-    return page.evaluate(
-        """async (code) => {
-            const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-            const future = kernel.requestExecute({ code });
-            let printed = "";
-            future.onIOPub = (message) => { if (message.header.msg_type === "stream") printed += message.content.text; };
-            await future.done;
-            return printed.trim();
-        }""",
-        code,
-    )
-
-
-def await_in_kernel(page, expression, value):
-    """Wait until an expression has a value in the kernel: messages from the figure arrive when they do."""
-    for _ in range(100):
-        if (printed := run_in_kernel(page, f"print({expression})")) == value:
-            return
-    pytest.fail(f"{expression} stayed {printed} and did not become {value}.")
-
-
-def test_figure_and_kernel_move_each_other(notebook):
+def test_figure_and_kernel_move_each_other(notebook, run_in_kernel, await_in_kernel):
     page = notebook("from gdlab.figures import bowl_walk\nwalk = bowl_walk()", "walk")
     root = page.locator(".gdl")
     expect(root).to_have_attribute("data-frame", "0")
