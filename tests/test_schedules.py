@@ -603,6 +603,37 @@ def test_a_step_need_not_be_an_int():
         assert linear_decay(step, peak_lr=1.0, total_steps=4) == 0.25
 
 
+# Each schedule with settings that make sense.
+ACCEPTED = {
+    constant: {"base_lr": 1.0},
+    linear_warmup: {"peak_lr": 1.0, "warmup_steps": 4, "start_lr": 0.25},
+    cosine_decay: {"peak_lr": 1.0, "total_steps": 10, "floor_lr": 0.25},
+    linear_decay: {"peak_lr": 1.0, "total_steps": 10, "floor_lr": 0.25},
+    polynomial_decay: {"peak_lr": 1.0, "total_steps": 10, "power": 2, "floor_lr": 0.25},
+    warmup_cosine: {"peak_lr": 1.0, "warmup_steps": 2, "total_steps": 10, "start_lr": 0.25, "floor_lr": 0.25},
+    wsd: {"peak_lr": 1.0, "warmup_steps": 2, "stable_steps": 3, "decay_steps": 4, "floor_lr": 0.25},
+    one_cycle: {"peak_lr": 1.0, "total_steps": 10, "warmup_fraction": 0.5, "start_divisor": 2, "end_divisor": 2},
+    step_decay: {"base_lr": 1.0, "milestones": [2, 4], "factor": 0.5},
+    exponential_decay: {"base_lr": 1.0, "factor": 0.5, "every": 5},
+    inverse_time: {"base_lr": 1.0, "decay": 0.5},
+    inverse_sqrt: {"peak_lr": 1.0, "warmup_steps": 4},
+    cyclic: {"peak_lr": 1.0, "up_steps": 4, "down_steps": 2, "floor_lr": 0.25, "shrink": 0.5},
+    cosine_restarts: {"peak_lr": 1.0, "first_cycle": 4, "growth": 2, "floor_lr": 0.25},
+    join: {"first": np.zeros_like, "second": np.ones_like, "boundary": 4},
+}
+
+
+@pytest.mark.parametrize("schedule", ACCEPTED, ids=lambda schedule: schedule.__name__)
+def test_steps_may_come_in_any_kind_of_array(schedule):
+    """Small and unsigned integers would wrap around where a schedule subtracts, and no steps have no largest one."""
+    steps = np.arange(12).reshape(3, 4)
+    rates = schedule(steps, **ACCEPTED[schedule])
+    for kind in (np.int8, np.uint8, np.uint64, np.float32):
+        found = schedule(steps.astype(kind), **ACCEPTED[schedule])
+        assert found.dtype == np.float64 and np.array_equal(found, rates)
+    assert schedule(np.array([]), **ACCEPTED[schedule]).shape == (0,)
+
+
 # ---------------------------------------------------------------------- refusals
 
 
@@ -635,6 +666,7 @@ def test_a_step_need_not_be_an_int():
         (lambda: one_cycle(0, 1.0, 10, end_divisor=0), "end_divisor .* 1 or more, but is 0"),
         (lambda: step_decay(0, 1.0, [4, 2], 0.1), r"ascending order, but are \[4, 2\]"),
         (lambda: step_decay(0, 1.0, [-1, 2], 0.1), r"but are \[-1, 2\]"),
+        (lambda: step_decay(0, 1.0, np.array([4, 2], np.uint8), 0.1), "ascending order, but are array"),
         (lambda: step_decay(0, 1.0, 5, 0.1), "milestones are steps, .* but are 5"),
         (lambda: step_decay(0, 1.0, [5], 0), "factor .* above 0, but is 0"),
         (lambda: exponential_decay(0, 1.0, -0.5), "factor .* but is -0.5"),
@@ -655,24 +687,6 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(call, sentence):
         call()
 
 
-# Each schedule with settings that make sense.
-ACCEPTED = {
-    constant: {"base_lr": 1.0},
-    linear_warmup: {"peak_lr": 1.0, "warmup_steps": 4, "start_lr": 0.25},
-    cosine_decay: {"peak_lr": 1.0, "total_steps": 10, "floor_lr": 0.25},
-    linear_decay: {"peak_lr": 1.0, "total_steps": 10, "floor_lr": 0.25},
-    polynomial_decay: {"peak_lr": 1.0, "total_steps": 10, "power": 2, "floor_lr": 0.25},
-    warmup_cosine: {"peak_lr": 1.0, "warmup_steps": 2, "total_steps": 10, "start_lr": 0.25, "floor_lr": 0.25},
-    wsd: {"peak_lr": 1.0, "warmup_steps": 2, "stable_steps": 3, "decay_steps": 4, "floor_lr": 0.25},
-    one_cycle: {"peak_lr": 1.0, "total_steps": 10, "warmup_fraction": 0.5, "start_divisor": 2, "end_divisor": 2},
-    step_decay: {"base_lr": 1.0, "milestones": [2, 4], "factor": 0.5},
-    exponential_decay: {"base_lr": 1.0, "factor": 0.5, "every": 5},
-    inverse_time: {"base_lr": 1.0, "decay": 0.5},
-    inverse_sqrt: {"peak_lr": 1.0, "warmup_steps": 4},
-    cyclic: {"peak_lr": 1.0, "up_steps": 4, "down_steps": 2, "floor_lr": 0.25, "shrink": 0.5},
-    cosine_restarts: {"peak_lr": 1.0, "first_cycle": 4, "growth": 2, "floor_lr": 0.25},
-    join: {"first": np.zeros_like, "second": np.ones_like, "boundary": 4},
-}
 RATE, LENGTH = "is a learning rate, 0 or more", "is a number of steps, 0 or more"
 # What each setting is, and the nearest that it may not be.
 SETTINGS = {
@@ -739,6 +753,7 @@ def test_settings_at_the_edge_of_sense_are_taken():
     assert one_cycle(5, 1.0, 10, warmup_fraction=0.5, start_divisor=1, end_divisor=1) == 1.0
     assert one_cycle(10, 1.0, 10, warmup_fraction=1.0, start_divisor=4, end_divisor=1) == 0.25
     assert cyclic(6, 1.0, 2, shrink=1) == 1.0
+    assert cosine_restarts(np.arange(3), 1.0, 1).tolist() == [1.0, 1.0, 1.0]
     assert join(0, lambda t: t + 1, lambda t: t + 2, 0) == 2.0
     assert warmup_cosine(0, 1.0, 0, 0, floor_lr=0.5) == 0.5
     assert wsd(0, 1.0, 0, 0, 0, floor_lr=0.5) == 0.5
