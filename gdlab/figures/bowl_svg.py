@@ -9,11 +9,10 @@ Colours come from the page the picture stands in (its theme's variables, else `c
 reads in light and dark. Walks differ in colour, in dash and in mark.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
-from html import escape
 
+from gdlab.figures.svg import INK, colour, dash, mark, picture, shortened, text, ticks, unique
 from gdlab.figures.text import number
 from gdlab.objectives import bowl
 
@@ -22,15 +21,6 @@ FAR = 20.0
 
 NEAR = 4.0
 """How far from the minimum the view reaches at least: from there the book's walk starts."""
-
-INK = "var(--gdl-ink, var(--pst-color-text-base, var(--jp-ui-font-color1, currentColor)))"
-COLOURS = (
-    "var(--gdl-path, #d55e00)",
-    "var(--gdl-slope, #0072b2)",
-    "var(--gdl-third, #0b8a66)",
-    "var(--gdl-fourth, #a8508a)",
-)  # Okabe and Ito's, darkened where white would swallow them
-DASHES = ("", "7 4", "2 3", "10 3 2 3")
 
 Path = Sequence[float]
 Scale = Callable[[float], float]
@@ -56,13 +46,12 @@ def bowl_picture(paths: Sequence[tuple[str, Path]], width: int = 640, height: in
     x = _scale(*_domain(distance), left, right)
     y = _scale(-0.14 * top, top, floor, ceiling)
     what = "; ".join(_sentence(label, path) for label, path in walks) or "no walk"
-    name = "gdl" + hashlib.sha256(f"{walks}{width}{height}{table}".encode()).hexdigest()[:10]
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="gdl-picture" viewBox="0 0 {width} {height}" width="{width}"'
-        f' role="img" aria-labelledby="{name}t {name}d" style="max-width:100%;height:auto" fill="{INK}"'
-        f' font-family="system-ui, sans-serif" font-size="13">',
-        f'<title id="{name}t">Gradient descent on the bowl L(θ) = (θ − 3)² + 0.5</title>',
-        f'<desc id="{name}d">{escape(_clean(what))}.</desc>',
+    name = unique(walks, width, height, table)
+    return picture(
+        width,
+        height,
+        "Gradient descent on the bowl L(θ) = (θ − 3)² + 0.5",
+        f"{what}.",
         f'<clipPath id="{name}c"><rect x="{left}" y="{ceiling}" width="{right - left}" height="{floor - ceiling}"/></clipPath>',
         _axes(x, y, distance, top, (left, right, ceiling, floor)),
         f'<g clip-path="url(#{name}c)">{_curve(x, y, distance)}',
@@ -71,9 +60,7 @@ def bowl_picture(paths: Sequence[tuple[str, Path]], width: int = 640, height: in
         _minimum(x, y),
         *(_legend(label, path, i, left) for i, (label, path) in enumerate(walks)),
         listing,
-        "</svg>",
-    ]
-    return "".join(parts)
+    )
 
 
 # What the numbers say
@@ -120,11 +107,6 @@ def _sentence(label: str, path: Path) -> str:
     return f"{label}: θ = {points}" + (f", {_leaves(path)}" if _leaves(path) else "")
 
 
-def _clean(text: str) -> str:
-    """Without the control characters that XML forbids."""
-    return "".join(c if c in "\t\n" or c.isprintable() else "�" for c in text)
-
-
 # What the pen does
 
 
@@ -132,30 +114,18 @@ def _scale(low: float, high: float, start: float, end: float) -> Scale:
     return lambda value: round(start + (value - low) / (high - low) * (end - start), 2)
 
 
-def _ticks(low: float, high: float, count: int) -> list[float]:
-    """About `count` round numbers from low to high."""
-    raw = (high - low) / count
-    power = 10 ** math.floor(math.log10(raw))
-    gap = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
-    return [i * gap for i in range(math.ceil(low / gap), math.floor(high / gap) + 1)]
-
-
-def _text(x: float, y: float, words: str, anchor: str = "start", more: str = "") -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}"{more}>{escape(_clean(words))}</text>'
-
-
 def _axes(x: Scale, y: Scale, distance: float, top: float, box: tuple[float, float, float, float]) -> str:
     left, right, ceiling, floor = box
     low, high = _domain(distance)
     lines = [f'<path d="M{left} {floor}H{right}" stroke="{INK}" stroke-opacity=".5"/>']
-    for loss in _ticks(0, top, 5):
+    for loss in ticks(0, top, 5):
         lines.append(f'<path d="M{left} {y(loss)}H{right}" stroke="{INK}" stroke-opacity=".13"/>')
-        lines.append(_text(left - 7, y(loss) + 4, number(loss), "end", ' opacity=".75"'))
-    for theta in _ticks(low, high, 7):
+        lines.append(text(left - 7, y(loss) + 4, number(loss), "end", ' opacity=".75"'))
+    for theta in ticks(low, high, 7):
         lines.append(f'<path d="M{x(theta)} {floor}v5" stroke="{INK}" stroke-opacity=".5"/>')
-        lines.append(_text(x(theta), floor + 19, number(theta), "middle", ' opacity=".75"'))
-    lines.append(_text(right, floor + 33, "θ", "end", ' font-style="italic"'))
-    lines.append(_text(left + 7, ceiling + 10, "loss L", more=' font-style="italic"'))
+        lines.append(text(x(theta), floor + 19, number(theta), "middle", ' opacity=".75"'))
+    lines.append(text(right, floor + 33, "θ", "end", ' font-style="italic"'))
+    lines.append(text(left + 7, ceiling + 10, "loss L", more=' font-style="italic"'))
     return "".join(lines)
 
 
@@ -168,20 +138,7 @@ def _curve(x: Scale, y: Scale, distance: float) -> str:
 def _minimum(x: Scale, y: Scale) -> str:
     px, py = x(bowl.minimum), y(bowl.loss(bowl.minimum))
     ring = f'<circle cx="{px}" cy="{py}" r="6" fill="none" stroke="{INK}" stroke-width="1.5"/>'
-    return ring + _text(px + 4, py + 20, f"minimum at θ = {number(bowl.minimum)}", more=' font-size="12"')
-
-
-def _mark(px: float, py: float, i: int, start: bool = False) -> str:
-    """One point of walk i: circles, squares, diamonds, triangles; the start is larger."""
-    r = 6.5 if start else 4.5
-    colour = COLOURS[i % len(COLOURS)]
-    shapes = (
-        f'<circle cx="{px}" cy="{py}" r="{r}"',
-        f'<rect x="{px - r}" y="{py - r}" width="{2 * r}" height="{2 * r}"',
-        f'<path d="M{px} {py - r - 1}l{r + 1} {r + 1}l{-r - 1} {r + 1}l{-r - 1} {-r - 1}z"',
-        f'<path d="M{px} {py - r - 1}l{r + 1} {2 * r}h{-2 * r - 2}z"',
-    )
-    return f'{shapes[i % len(shapes)]} fill="{colour}" stroke="var(--gdl-paper, transparent)" stroke-width="1.5"/>'
+    return ring + text(px + 4, py + 20, f"minimum at θ = {number(bowl.minimum)}", more=' font-size="12"')
 
 
 def _walk(x: Scale, y: Scale, path: Path, i: int) -> str:
@@ -193,15 +150,15 @@ def _walk(x: Scale, y: Scale, path: Path, i: int) -> str:
         theta = min(max(theta, bowl.minimum - 3 * FAR), bowl.minimum + 3 * FAR)  # keeps coordinates small
         points.append((x(theta), y(bowl.loss(theta))))
     line = " ".join(f"{px},{py}" for px, py in points)
-    dash = f' stroke-dasharray="{DASHES[i % len(DASHES)]}"' if DASHES[i % len(DASHES)] else ""
-    trail = f'<polyline points="{line}" fill="none" stroke="{COLOURS[i % len(COLOURS)]}" stroke-width="2.5" stroke-linejoin="round"{dash}/>'
-    return (trail if points else "") + "".join(_mark(px, py, i, start=k == 0) for k, (px, py) in enumerate(points))
+    dashes = f' stroke-dasharray="{dash(i)}"' if dash(i) else ""
+    trail = f'<polyline points="{line}" fill="none" stroke="{colour(i)}" stroke-width="2.5" stroke-linejoin="round"{dashes}/>'
+    return (trail if points else "") + "".join(mark(px, py, i, 4.5 if k else 6.5) for k, (px, py) in enumerate(points))
 
 
 def _legend(label: str, path: Path, i: int, left: float) -> str:
-    words = label if len(label) <= 60 else label[:59] + "…"
+    words = shortened(label, 60)
     away = "no points" if not path else _leaves(path)
-    return _mark(left + 8, 13.0 + 20 * i, i) + _text(left + 22, 17.5 + 20 * i, f"{words} ({away})" if away else words)
+    return mark(left + 8, 13.0 + 20 * i, i) + text(left + 22, 17.5 + 20 * i, f"{words} ({away})" if away else words)
 
 
 def _table(path: Path, width: int, height: int) -> str:
@@ -218,4 +175,4 @@ def _table(path: Path, width: int, height: int) -> str:
 
 
 def _row(columns: Sequence[float], y: float, words: Sequence[str], more: str = "") -> str:
-    return "".join(_text(x, y, word, "end", more) for x, word in zip(columns, words, strict=True))
+    return "".join(text(x, y, word, "end", more) for x, word in zip(columns, words, strict=True))
