@@ -9,7 +9,7 @@ right ones included; where two do, both are named; where none does, the first fa
 Cases on which the learner's function raised do not hide a mistake that all the others show: both are told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -94,13 +94,10 @@ def _questions(exercise: Exercise, seed: int) -> tuple[tuple[Case, Any], ...]:
     return tuple((case, _expected(exercise, case)) for case in draw_cases(exercise, seed))
 
 
-@lru_cache(maxsize=20 * SEEDS_REMEMBERED)
-def _mistaken_answers(exercise: Exercise, mistake: Mistake, seed: int) -> tuple[Reply | Failed, ...]:
-    """What a named mistake gives on the cases of a seed."""
-    return tuple(_mistaken_answer(exercise, mistake, case) for case, _ in _questions(exercise, seed))
-
-
-def _mistaken_answer(exercise: Exercise, mistake: Mistake, case: Case) -> Reply | Failed:
+@lru_cache(maxsize=200 * SEEDS_REMEMBERED)
+def _mistaken_answer(exercise: Exercise, mistake: Mistake, seed: int, at: int) -> Reply | Failed:
+    """What a named mistake gives on one case of a seed; computed only where it is asked for."""
+    case, _ = _questions(exercise, seed)[at]
     try:
         with np.errstate(all="ignore"):
             return exercise.local(mistake.function)(fresh(case.inputs))
@@ -208,10 +205,15 @@ def _diagnose_properties(exercise: Exercise, trials: Sequence[Trial]):
     return "partly", (trial.broken.sentence,), (trial.broken.name,), trial
 
 
-def _made(exercise: Exercise, mistake: Mistake, trials: Sequence[Trial], seed: int) -> bool:
-    """Whether the mistake gives what the learner's function gave, on every case that was asked."""
-    answers = _mistaken_answers(exercise, mistake, seed)
-    return all(_alike(exercise, trial, made) for trial, made in zip(trials, answers, strict=True))
+def _made(
+    exercise: Exercise, mistake: Mistake, trials: Sequence[Trial], seed: int, among: Iterable[int] | None = None
+) -> bool:
+    """Whether the mistake gives what the learner's function gave, on every case that was asked (or on those `among` them).
+
+    The cases that went wrong come first: there most mistakes part ways with the answer, and the rest need not be asked.
+    """
+    order = sorted(range(len(trials)) if among is None else among, key=lambda at: trials[at].value_is_right)
+    return all(_alike(exercise, trials[at], _mistaken_answer(exercise, mistake, seed, at)) for at in order)
 
 
 def _crashed(trial: Trial) -> bool:
@@ -221,15 +223,10 @@ def _crashed(trial: Trial) -> bool:
 
 def _named_beside_a_crash(exercise: Exercise, trials: Sequence[Trial], seed: int) -> list[Mistake]:
     """The mistakes made wherever the learner's function did not raise: a second fault need not hide the first."""
-    told = [i for i, trial in enumerate(trials) if not _crashed(trial)]
-    if len(told) == len(trials) or all(trials[i].value_is_right for i in told):
+    told = [at for at, trial in enumerate(trials) if not _crashed(trial)]
+    if len(told) == len(trials) or all(trials[at].value_is_right for at in told):
         return []
-
-    def made(mistake: Mistake) -> bool:
-        answers = _mistaken_answers(exercise, mistake, seed)
-        return all(_alike(exercise, trials[i], answers[i]) for i in told)
-
-    return [mistake for mistake in exercise.mistakes if made(mistake)]
+    return [mistake for mistake in exercise.mistakes if _made(exercise, mistake, trials, seed, told)]
 
 
 def _alike(exercise: Exercise, trial: Trial, made: Reply | Failed) -> bool:
