@@ -213,7 +213,6 @@ def wsd(step, peak_lr, warmup_steps, stable_steps, decay_steps, floor_lr=0.0):
     >>> wsd(np.arange(9), peak_lr=1.0, warmup_steps=2, stable_steps=3, decay_steps=2, floor_lr=0.5)
     array([0.  , 0.5 , 1.  , 1.  , 1.  , 1.  , 0.75, 0.5 , 0.5 ])
     """
-    _check_rates("peak_lr", peak_lr, low=floor_lr)
     for name, length in (("warmup_steps", warmup_steps), ("stable_steps", stable_steps), ("decay_steps", decay_steps)):
         _check_length(name, length)
     tail = warmup_steps + stable_steps

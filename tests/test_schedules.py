@@ -746,6 +746,12 @@ def test_milestones_may_meet_and_may_lie_at_the_start():
     assert step_decay(3, 1.0, [], 0.5) == 1.0
 
 
+def test_joined_schedules_are_asked_only_for_steps_of_their_own():
+    first, second = (lambda t: np.array([0.5])[t.astype(int)]), (lambda t: np.array([0.25, 0.125])[t.astype(int)])
+    assert join(np.arange(3), first, second, boundary=1).tolist() == [0.5, 0.25, 0.125]
+    assert join(np.arange(2), second, first, boundary=2).tolist() == [0.25, 0.125]
+
+
 def test_settings_at_the_edge_of_sense_are_taken():
     assert constant(0, 0.0) == 0.0
     assert inverse_time(5, 1.0, 0) == 1.0

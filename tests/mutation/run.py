@@ -159,12 +159,12 @@ def read_mutants(work: Path) -> list[Mutant]:
 
 
 def one_line(diff: str) -> str:
-    """A unified diff as what stood there and what stands there now.
+    """A unified diff as what stood there and what stands there now, without comments.
 
     >>> one_line("--- a\\n+++ a\\n@@ -1,2 +1,2 @@\\n def f(x):\\n-    return x + 1\\n+    return x - 1")
     'return x + 1 → return x - 1'
     """
-    lines = diff.splitlines()[2:]
+    lines = [line.partition("  # ")[0] for line in diff.splitlines()[2:]]
     before, after = (" ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
     return f"{before} → {after}"
 
