@@ -60,7 +60,7 @@ def test_bad_input_gets_one_sentence_and_exit_code_1(arguments, says, root):
 def test_grade_prints_a_table_and_says_where_things_are(tmp_path, hand_in, root):
     hand_in(tmp_path / "submitted", "right")
     hand_in(tmp_path / "submitted", "[bold]wrong", step="return theta + lr * grad")
-    done = gdlab("grade", tmp_path / "submitted", "--out", tmp_path / "out", cwd=root)
+    done = gdlab("grade", tmp_path / "submitted", "--out", tmp_path / "out", cwd=root, COLUMNS="120")
     assert done.returncode == 0, done.stderr
     assert (
         "8 of 20" in done.stdout
