@@ -65,9 +65,7 @@ class ColdBox:
         if self._walls is None:
             self._open()
             self._run_cells()
-        boxed = BoxedFunction(
-            self._channel, time.monotonic() + self._limits.function_seconds, self._limits.function_seconds
-        )
+        boxed = BoxedFunction(self._channel, self._limits.function_seconds)
         boxed.ask_for(wire.Ask(name, exercise or name, position))
         yield boxed
         boxed.let_go()
@@ -139,17 +137,31 @@ class ColdBox:
 
 
 class BoxedFunction:
-    """A `gdlab.judge.answer.Answer` whose function lives in a box; all its calls share one deadline."""
+    """A `gdlab.judge.answer.Answer` whose function lives in a box; all its calls share its seconds.
 
-    def __init__(self, channel: wire.Channel, deadline: float, seconds: float):
+    Only the time spent waiting for it counts. What the judge does in between does not: it may import torch for
+    the right answer, or open a box for the second of two functions.
+    """
+
+    def __init__(self, channel: wire.Channel, seconds: float):
         self._channel, self._seconds = channel, seconds
-        self.deadline = deadline
+        self._left = seconds
         self.lost = False
+
+    @contextmanager
+    def _clock(self) -> Iterator[float]:
+        """A deadline, by the seconds that are left; what is used up meanwhile is taken off them."""
+        began = time.monotonic()
+        try:
+            yield began + self._left
+        finally:
+            self._left -= time.monotonic() - began
 
     def ask_for(self, ask: wire.Ask) -> None:
         """Have the box make a copy of itself that answers for one function."""
         try:
-            self._channel.send(ask, self.deadline)
+            with self._clock() as deadline:
+                self._channel.send(ask, deadline)
         except (wire.Broken, wire.TimeUp):  # the notebook's process has gone since its cells ran
             self.lost = True
 
@@ -158,8 +170,9 @@ class BoxedFunction:
             raise Failed("ended", ENDED)
         oracles = [value for value in inputs.values() if isinstance(value, Oracle)]
         try:
-            self._channel.send(wire.Call(_sent(inputs), protocol), self.deadline)
-            frame = self._frame_after_queries(oracles)
+            with self._clock() as deadline:
+                self._channel.send(wire.Call(_sent(inputs), protocol), deadline)
+                frame = self._frame_after_queries(oracles, deadline)
         except wire.TimeUp:
             raise self._lose("slow", SLOW.format(self._seconds)) from None
         except wire.Broken:
@@ -177,14 +190,15 @@ class BoxedFunction:
         if self.lost:
             return
         try:
-            self._channel.send(wire.Done(), self.deadline)
-            self.lost = not isinstance(self._channel.receive(self.deadline), wire.Ready)
+            with self._clock() as deadline:
+                self._channel.send(wire.Done(), deadline)
+                self.lost = not isinstance(self._channel.receive(deadline), wire.Ready)
         except (wire.Broken, wire.TimeUp):
             self.lost = True
 
-    def _frame_after_queries(self, oracles: list[Oracle]) -> wire.Frame:
-        while isinstance(frame := self._channel.receive(self.deadline), wire.Query):
-            self._channel.send(_oracle_value(oracles, frame), self.deadline)
+    def _frame_after_queries(self, oracles: list[Oracle], deadline: float) -> wire.Frame:
+        while isinstance(frame := self._channel.receive(deadline), wire.Query):
+            self._channel.send(_oracle_value(oracles, frame), deadline)
         return frame
 
     def _lose(self, kind: str, sentence: str) -> Failed:

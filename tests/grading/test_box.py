@@ -95,6 +95,18 @@ def test_a_function_that_never_ends_is_stopped_and_the_next_still_answers():
             assert answer({}).value == 5
 
 
+def test_only_the_time_spent_waiting_for_a_function_counts_and_all_its_calls_share_it():
+    with ColdBox(QUICK) as box:
+        box.run_cells(["import time\ndef nap(x):\n    time.sleep(0.3)\n    return x"])
+        with box.function("nap") as answer:
+            time.sleep(1.5 * QUICK.function_seconds)
+            assert answer({"x": 2.0}).value == 2.0
+            with pytest.raises(Failed) as failed:
+                for _ in range(5):
+                    answer({"x": 2.0})
+    assert failed.value.kind == "slow"
+
+
 def test_a_notebook_whose_process_ends_after_its_cells_has_ended_and_nothing_worse():
     ends_soon = "import threading, os\nthreading.Timer(0.2, os._exit, [0]).start()\ndef f():\n    return 5"
     with ColdBox(QUICK) as box:
