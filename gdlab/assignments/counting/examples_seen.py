@@ -76,7 +76,7 @@ def _seen_over_steps(answer: Answer) -> str:
     for step in range(16):
         right.append(examples_seen(step, **data))
         came = answer({"step": step, **data}).value
-        yours.append(came if is_numeric(came) and np.size(came) == 1 else np.nan)
+        yours.append(float(np.asarray(came).item()) if is_numeric(came) and np.size(came) == 1 else np.nan)
     return curve_picture([("right", right), ("yours", yours)], x_label="step", y_label="examples seen")
 
 

@@ -60,7 +60,8 @@ def _examples_by_their_answer(answer: Answer) -> str:
         came = answer(
             {"step": step, "n_examples": PICTURE_EXAMPLES, "batch_size": PICTURE_BATCH, "drop_last": False}
         ).value
-        if np.shape(came) != (2,) or not all(0 <= place <= PICTURE_STEPS for place in came):
+        two_numbers = isinstance(came, np.ndarray) and came.shape == (2,)
+        if not two_numbers or not np.all((came >= 0) & (came <= PICTURE_STEPS)):
             continue
         epoch, first = int(came[0]), int(came[1]) * PICTURE_BATCH
         epochs += [[] for _ in range(epoch + 1 - len(epochs))]

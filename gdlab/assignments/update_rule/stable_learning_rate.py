@@ -84,9 +84,10 @@ def _just_below_and_above(answer: Answer) -> str:
 
     def losses(lr):
         theta, seen = np.array([1.0, 0.5]), []
-        for _ in range(31):
-            seen.append(float(0.5 * theta @ hessian @ theta))
-            theta = theta - lr * hessian @ theta
+        with np.errstate(all="ignore"):  # a wrong rate may be anything at all
+            for _ in range(31):
+                seen.append(float(0.5 * theta @ hessian @ theta))
+                theta = theta - lr * hessian @ theta
         return seen
 
     return curve_picture(
