@@ -7,6 +7,7 @@ is plain JSON: `gdlab.loop`'s own pair, which is among the alternatives, waits f
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +26,8 @@ def _checkpoint_cases(rng):
     def case(part, shape, step, shuffles):
         m, v = (numbers(shape), numbers(shape) ** 2) if part != "weights" else (np.zeros(shape), np.zeros(shape))
         seed = int(rng.integers(2**31))
+        while shuffles and not _half_a_draw_matters(seed, shuffles):
+            seed = int(rng.integers(2**31))
         return Case(
             part, {"theta": numbers(shape), "state": [m, v], "step": step, "rng": Seed(seed), "shuffles": shuffles}
         )
@@ -35,6 +38,15 @@ def _checkpoint_cases(rng):
         case("rng", 5, int(rng.integers(2, 900)), 1),
         case("rng", (2, 2), int(rng.integers(2, 900)), int(rng.integers(2, 9))),
     ]
+
+
+def _half_a_draw_matters(seed: int, shuffles: int) -> bool:
+    """Shuffling uses draws of 64 bits by halves. Here a half is left over, and the next shuffle needs it."""
+    with_it, without = np.random.default_rng(seed), np.random.default_rng()
+    for _ in range(shuffles):
+        with_it.permutation(SHUFFLED)
+    without.bit_generator.state = {**with_it.bit_generator.state, "has_uint32": 0}
+    return not np.array_equal(with_it.permutation(SHUFFLED), without.permutation(SHUFFLED))
 
 
 def _save_as_json(path, theta, state, step, rng):
@@ -103,6 +115,18 @@ def _rounding(kind):
         _save_as_json(path, theta.astype(kind), tuple(array.astype(kind) for array in state), step, rng)
 
     return save, _load_from_json
+
+
+_KEPT = {}
+
+
+def _keep_a_reference(path, *run):
+    _KEPT["run"] = run
+    Path(path).touch()
+
+
+def _give_back_what_was_kept(path):
+    return _KEPT["run"]
 
 
 def _save_the_seed(path, theta, state, step, rng):
@@ -212,6 +236,11 @@ EXERCISE = Exercise(
             "generator-is-another",
             _spoiling(lambda theta, state, step, rng: (theta, state, step, np.random.default_rng())),
             "The generator that comes back draws other numbers than the run would have. Keep all of its bit_generator.state.",
+        ),
+        Mistake(
+            "keeps-a-reference",
+            (_keep_a_reference, _give_back_what_was_kept),
+            "Later training changed what you had saved: you kept the arrays themselves, and nothing of them is in the file.",
         ),
         Mistake(
             "half-precision",
