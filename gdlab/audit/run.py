@@ -1,7 +1,5 @@
 """Auditing many exercises at once: one process for each core, one exercise after the other in each."""
 
-import contextlib
-import importlib
 import os
 import resource
 from collections.abc import Iterator, Sequence
@@ -52,7 +50,7 @@ def chosen(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _prepare() -> None:
-    """Bound the memory, which some mutants would fill, and import torch before any answer's time is counted."""
+    """Bound the memory, which some mutants would fill."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     with contextlib.suppress(ImportError):
