@@ -566,6 +566,10 @@ def test_where_no_signal_was_measured_no_batch_is_large_enough():
     assert NoiseScale(signal=-0.1, noise=3.0).batch_size == NoiseScale(signal=0.0, noise=3.0).batch_size == math.inf
 
 
+def test_a_signal_weaker_than_one_is_a_signal():
+    assert NoiseScale(signal=0.5, noise=3.0).batch_size == 6.0
+
+
 def test_batches_of_one_size_tell_nothing_about_noise():
     with pytest.raises(ValueError, match="must be below big_batch, but they are 8 and 8"):
         noise_scale(1.0, 8, 1.0, 8)

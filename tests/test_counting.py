@@ -314,6 +314,12 @@ def test_whole_epochs_take_whole_epochs_of_steps():
     assert steps_for_epochs(0.5, 1000, 100) == 5 and steps_for_epochs(0, 10, 3) == 0
 
 
+def test_the_last_batch_is_kept_unless_it_is_said_to_be_dropped():
+    assert (steps_per_epoch(13, 4), steps_for_epochs(1, 13, 4), steps_for_examples(13, 13, 4)) == (4, 4, 4)
+    assert (where_am_i(4, 13, 4), step_at(1, 0, 13, 4), examples_seen(4, 13, 4)) == ((1, 0), 4, 13)
+    assert epochs_seen(4, 13, 4) == 1
+
+
 def test_without_accumulation_and_devices_there_is_one_of_each():
     assert (tokens_per_step(3, 5), total_tokens(2, 3, 5), steps_for_tokens(31, 3, 5)) == (15, 30, 3)
     assert (global_batch_size(3), accumulation_steps(12, 3)) == (3, 4)
