@@ -53,8 +53,6 @@ def _prepare() -> None:
     """Bound the memory, which some mutants would fill."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    with contextlib.suppress(ImportError):
-        importlib.import_module("torch._dynamo")  # which torch itself imports with the first optimizer
 
 
 def _audit_one(solutions: Path, assignment: str, name: str, rounds: int, seed: int) -> Audited:

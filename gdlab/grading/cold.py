@@ -171,7 +171,7 @@ class BoxedFunction:
         oracles = [value for value in inputs.values() if isinstance(value, Oracle)]
         try:
             with self._clock() as deadline:
-                self._channel.send(wire.Call(_sent(inputs), protocol), deadline)
+                self._channel.send(wire.Call(as_sent(inputs), protocol), deadline)
                 frame = self._frame_after_queries(oracles, deadline)
         except wire.TimeUp:
             raise self._lose("slow", SLOW.format(self._seconds)) from None
@@ -212,7 +212,7 @@ def _cut(outputs: tuple[wire.Output, ...], most: int) -> tuple[wire.Output, ...]
     return tuple(wire.Output(output.kind, output.text[: most + len(wire.CUT)], output.png) for output in fitting)
 
 
-def _sent(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def as_sent(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Inputs as they travel: of a function its number and its arguments' names, of a generator its seed."""
     sent: dict[str, Any] = {}
     oracles = 0

@@ -270,5 +270,5 @@ def _picture(exercise: Exercise, answer: Answer, trials: Sequence[Trial]) -> str
         return ""
     try:
         return exercise.picture(answer)
-    except Failed:
+    except Exception:  # a picture is a courtesy: what an answer returns for it must not cost the verdict
         return ""

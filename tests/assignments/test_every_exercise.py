@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from gdlab.assignments import assignments, exercises_of, find_exercise
 from gdlab.audit.audit import audit, verdict_of
 from gdlab.audit.solutions import solution_of
+from gdlab.grading.cold import as_sent
+from gdlab.grading.inside import wire
 from gdlab.judge.judge import draw_cases
 
 ROUNDS = 4
@@ -38,6 +41,14 @@ def test_every_mistake_stands_well_clear_of_the_tolerance(assignment, exercise):
 def test_fresh_cases_are_other_cases(assignment, exercise):
     first, second = ({str(case.inputs) for case in draw_cases(exercise, seed)} for seed in (1, 2))
     assert len(first & second) < len(second) / 2
+
+
+@each_exercise
+def test_its_inputs_travel_to_a_box_and_its_picture_can_be_drawn(assignment, exercise):
+    for case in draw_cases(exercise, seed=1):
+        assert msgspec.msgpack.encode(wire.Call(as_sent(case.inputs)), enc_hook=wire.encode_special)
+    if exercise.picture:
+        assert exercise.picture(exercise.local(exercise.reference)).startswith("<svg")
 
 
 @each_exercise
