@@ -13,6 +13,8 @@ from importlib import import_module
 
 # A home must not be called like what lives there: once imported, the module would take the name.
 _HOMES = {
+    "BatchNoise": "batch_fan",
+    "batch_noise": "batch_fan",
     "BowlWalk": "bowl",
     "bowl_walk": "bowl",
     "bowl_picture": "bowl_svg",
