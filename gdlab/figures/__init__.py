@@ -21,6 +21,8 @@ _HOMES = {
     "curve_picture": "curve_svg",
     "LearningRateRegimes": "regimes",
     "learning_rate_regimes": "regimes",
+    "LossCurve": "losses",
+    "loss_curve": "losses",
     "SchedulePlot": "schedule",
     "schedule_plot": "schedule",
     "tiles_picture": "tiles_svg",

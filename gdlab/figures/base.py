@@ -26,6 +26,7 @@ SCRIPTS = {
     "bowl_walk": "bowlWalk",
     "schedule_plot": "schedulePlot",
     "learning_rate_regimes": "learningRateRegimes",
+    "loss_curve": "lossCurve",
     "batch_noise": "batchNoise",
 }
 """Every figure: the name of its short function in Python and of its file (without .js), and of the function in it."""

@@ -96,6 +96,10 @@ function ticks(low, high, count) {
 function logTicks(low, high, count) {
   const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
   const every = Math.max(1, Math.ceil((last - first) / count));
+  // Few powers of ten: 1, 2 and 5 times each.
+  if (2 * (last - first + 1) <= count)
+    return Array.from({ length: 3 * (last - first + 2) }, (_, i) => [1, 2, 5][i % 3] * 10 ** (first - 1 + Math.floor(i / 3)))
+      .filter((value) => low * (1 - 1e-9) <= value && value <= high * (1 + 1e-9));
   return Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => 10 ** (first + i * every));
 }
 
@@ -262,7 +266,7 @@ function slider({ label, symbol, min, max, step, oninput, text = fmt }) {
     input.max = Math.max(max, x);
     input.min = Math.min(min, x);
     input.value = x;
-    input.setAttribute("aria-valuetext", `${symbol} = ${text(x)}`);
+    input.setAttribute("aria-valuetext", symbol ? `${symbol} = ${text(x)}` : text(x));
     value.textContent = text(x);
   };
   return node;

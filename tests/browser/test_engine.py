@@ -47,6 +47,11 @@ def test_a_long_logarithmic_axis_has_powers_of_ten(library):
     assert len(library.evaluate("scale([1e-30, 1], [0, 100], true).ticks(6)")) <= 7
 
 
+def test_a_shorter_logarithmic_axis_has_1_2_and_5_of_each_power(library):
+    assert library.evaluate("scale([1, 315], [0, 100], true).ticks(7)") == [1, 2, 5, 10, 20, 50, 100, 200]
+    assert library.evaluate("scale([0.04, 3], [0, 100], true).ticks(5)") == pytest.approx([0.05, 0.1, 0.2, 0.5, 1, 2])
+
+
 @pytest.mark.parametrize("log", [False, True])
 def test_a_scale_goes_there_and_back(library, log):
     there = library.evaluate("(log) => [1, 10, 100].map(scale([1, 100], [40, 240], log))", log)

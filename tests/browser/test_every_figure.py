@@ -60,9 +60,9 @@ def test_every_slider_moves_by_keys(show, name):
         node.focus()
         for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
             page.keyboard.press(key)
+            page.wait_for_timeout(40)  # a figure draws once a frame: keys pressed at once would cancel out
             if reading(node) != before:
                 break
-        page.wait_for_timeout(30)
         assert reading(node) != before, node.get_attribute("aria-label")
 
 
