@@ -336,7 +336,7 @@ def test_nothing_costs_nothing():
 
 def test_floats_that_are_whole_are_taken_and_others_refused():
     assert training_flops(70e9, 1.4e12) == 588 * 10**21
-    for bad in (2.5, math.nan, math.inf, "many", None, -1):
+    for bad in (2.5, math.nan, math.inf, "many", "", None, -1):
         with pytest.raises(ValueError, match="steps is a whole number from 0 up, but is"):
             total_tokens(bad, 2, 3)
     with pytest.raises(ValueError, match="batch_size is a whole number from 1 up, but is 0"):
