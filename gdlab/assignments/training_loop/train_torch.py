@@ -66,7 +66,6 @@ def _torch_cases(rng):
 
     return [
         case("steady", sgd(), 2, steady),
-        case("steady", adam(), 2, steady),
         case("rates", sgd(), 2, falling),
         case("rates", adam(), 2, falling),
     ]
