@@ -38,6 +38,7 @@ LIBRARY = (
     "mathematics/objectives",
     "mathematics/rules",
     "mathematics/schedules",
+    "mathematics/diagnose",
     "mathematics/noise",
 )
 """What figures share. Every statement at the outermost level of these files declares something."""

@@ -1,26 +1,6 @@
 // A run's loss curve: train and validation on linear or logarithmic axes, with marks for overfitting, clipping and the
 // checkpoint that early stopping keeps (gdlab/figures/losses.py). Steps count the updates made.
 
-// The exponential average, corrected for its start (gdlab.diagnose.smooth); null from the first loss that is no number.
-function smoothLosses(losses, beta) {
-  let [average, broken] = [0, false];
-  return losses.map((loss, i) => {
-    broken ||= loss === null;
-    average = beta * average + (1 - beta) * loss;
-    return broken ? null : average / (1 - beta ** (i + 1));
-  });
-}
-
-// [where patience runs out, the best until then], as places in the list (gdlab.loop.early_stop).
-function earlyStop(losses, patience) {
-  let [best, at] = [Infinity, 0];
-  for (const [i, loss] of losses.entries()) {
-    if (loss !== null && loss < best) [best, at] = [loss, i];
-    else if (i - at >= patience) return [i, at];
-  }
-  return [losses.length - 1, at];
-}
-
 // Between a linear scale (part 0) and a logarithmic one from `low` (part 1), which has no place below that.
 function scaleBetween(linear, log, part, low) {
   const map = (value) => {
