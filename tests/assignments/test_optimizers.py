@@ -170,12 +170,6 @@ def test_the_picture_ends_where_a_path_has_no_place(name):
     assert verdict(name, loses_a_coordinate).picture.startswith("<svg")
 
 
-@each_optimizer
-def test_all_inputs_can_travel_into_a_box(name):
-    for case in draw_cases(OPTIMIZERS[name], 0):
-        assert all(type(value) in (int, float, np.ndarray) for value in case.inputs.values())
-
-
 # ------------------------------------------------------------------- conventions
 
 
