@@ -2,6 +2,7 @@
 
 import os
 import resource
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -50,7 +51,8 @@ def chosen(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _prepare() -> None:
-    """Bound the memory, which some mutants would fill."""
+    """Bound the memory, which some mutants would fill, and keep what they warn of to themselves."""
+    warnings.simplefilter("ignore")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
