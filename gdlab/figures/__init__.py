@@ -19,6 +19,8 @@ _HOMES = {
     "bowl_walk": "bowl",
     "bowl_picture": "bowl_svg",
     "curve_picture": "curve_svg",
+    "EpochCounter": "epochs",
+    "epoch_counter": "epochs",
     "LearningRateRegimes": "regimes",
     "learning_rate_regimes": "regimes",
     "LossCurve": "losses",

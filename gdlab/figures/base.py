@@ -28,6 +28,7 @@ SCRIPTS = {
     "learning_rate_regimes": "learningRateRegimes",
     "loss_curve": "lossCurve",
     "batch_noise": "batchNoise",
+    "epoch_counter": "epochCounter",
 }
 """Every figure: the name of its short function in Python and of its file (without .js), and of the function in it."""
 
