@@ -25,6 +25,8 @@ _HOMES = {
     "learning_rate_regimes": "regimes",
     "LossCurve": "losses",
     "loss_curve": "losses",
+    "LrFinder": "finder",
+    "lr_finder": "finder",
     "SchedulePlot": "schedule",
     "schedule_plot": "schedule",
     "tiles_picture": "tiles_svg",

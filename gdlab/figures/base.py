@@ -27,6 +27,7 @@ SCRIPTS = {
     "schedule_plot": "schedulePlot",
     "learning_rate_regimes": "learningRateRegimes",
     "loss_curve": "lossCurve",
+    "lr_finder": "lrFinder",
     "batch_noise": "batchNoise",
     "epoch_counter": "epochCounter",
 }
