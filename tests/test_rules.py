@@ -951,6 +951,12 @@ def test_dicts_inside_dicts_come_in_the_order_of_the_other_tree():
     assert rules.leaves([{"y": 1.0, "x": 2.0}], [{"x": 0.0, "y": 0.0}]) == [2.0, 1.0]
 
 
+def test_a_tree_is_rebuilt_whatever_is_nested_in_what():
+    tree = ({"W": (1.0, [2.0])}, [(3.0,)])
+    assert rules.leaves(tree) == [1.0, 2.0, 3.0]
+    assert rules.rebuild(tree, [10.0, 20.0, 30.0]) == ({"W": (10.0, [20.0])}, [(30.0,)])
+
+
 @pytest.mark.parametrize(("tree", "like"), [([1.0], [0.0, 0.0]), ([1.0, 2.0], [0.0])])
 def test_a_row_of_another_length_has_no_order_to_borrow(tree, like):
     with pytest.raises(ValueError):
