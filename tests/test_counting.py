@@ -315,7 +315,7 @@ def test_whole_epochs_take_whole_epochs_of_steps():
 
 
 def test_the_last_batch_is_kept_unless_it_is_said_to_be_dropped():
-    assert (steps_per_epoch(13, 4), steps_for_epochs(1, 13, 4), steps_for_examples(13, 13, 4)) == (4, 4, 4)
+    assert (steps_per_epoch(13, 4), steps_for_epochs(2, 13, 4), steps_for_examples(26, 13, 4)) == (4, 8, 8)
     assert (where_am_i(4, 13, 4), step_at(1, 0, 13, 4), examples_seen(4, 13, 4)) == ((1, 0), 4, 13)
     assert epochs_seen(4, 13, 4) == 1
 
