@@ -192,6 +192,7 @@ def page(mutants: list[Mutant], arguments: list[Argument], minutes: float, proce
         "",
         "Made by `make mutants`: each mutant is one small change inside one function, tried against the tests that call",
         "the function. A mutant that a test fails, or that never comes to an end, is noticed; one that passes survives.",
+        "mutmut leaves alone the words of f-strings, calls of len and isinstance, and what stands outside functions.",
         "",
         "| module | mutants | killed | timed out | survived | of these without an argument |",
         "|---|---:|---:|---:|---:|---:|",
