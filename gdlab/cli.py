@@ -489,12 +489,12 @@ def _audit_table(done) -> Table:
     )
     table.add_column("Exercise", footer=f"{len(done)} in all", no_wrap=True)
     for heading, good, of in COLUMNS:
-        total = f"{sum(getattr(one, good) for one in done)} of {sum(getattr(one, of) for one in done)}"
+        total = f"{sum(getattr(one, good) for one in done)}/{sum(getattr(one, of) for one in done)}"
         table.add_column(heading.rpartition(" ")[0], justify="right", footer=total)
     table.add_column("equivalent", justify="right", footer=str(sum(one.equivalent for one in done)))
     table.add_column("misses", justify="right", footer=str(sum(len(one.misses) for one in done)))
     for one in done:
-        counts = [f"{getattr(one, good)} of {getattr(one, of)}" for _, good, of in COLUMNS]
+        counts = [f"{getattr(one, good)}/{getattr(one, of)}" for _, good, of in COLUMNS]
         misses = f"[red]{len(one.misses)}[/]" if one.misses else "0"
         table.add_row(one.exercise, *counts, str(one.equivalent), misses)
     return table
