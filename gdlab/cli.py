@@ -98,7 +98,7 @@ def check(
     notebook: Annotated[Path, typer.Argument(help="Your notebook.", show_default=False)],
     fresh: Annotated[bool, typer.Option("--fresh", help="Draw new cases instead of those that check() uses.")] = False,
     function_seconds: Annotated[float, typer.Option(help="Time for all calls of one function.", min=0.1)] = 5.0,
-    cells_seconds: Annotated[float, typer.Option(help="Time for the notebook's cells.", min=0.1)] = 20.0,
+    cells_seconds: Annotated[float, typer.Option(help="Time for the notebook's cells.", min=0.1)] = 60.0,
 ) -> None:
     """Check your notebook as the grader will: all cells from the top, then every function.
 
@@ -210,7 +210,7 @@ def grade(
         typer.Option("--out", help="Where gradebook, graded notebooks and feedback go; beside the folder by default."),
     ] = None,
     function_seconds: Annotated[float, typer.Option(help="Time for all calls of one graded function.", min=0.1)] = 5.0,
-    cells_seconds: Annotated[float, typer.Option(help="Time for a notebook's cells.", min=0.1)] = 20.0,
+    cells_seconds: Annotated[float, typer.Option(help="Time for a notebook's cells.", min=0.1)] = 60.0,
     memory_mb: Annotated[int, typer.Option(help="Memory of each process.", min=256)] = 3072,
 ) -> None:
     """Grade a class: each submission in a box of its own, judged from outside.

@@ -45,8 +45,8 @@ class Limits:
         output_bytes: of each stream of a cell.
     """
 
-    cell_seconds: float = 10.0
-    cells_seconds: float = 20.0
+    cell_seconds: float = 20.0
+    cells_seconds: float = 60.0
     function_seconds: float = 5.0
     memory_bytes: int = 3 << 30
     processes: int = 64
