@@ -39,11 +39,13 @@ def test_every_figure_and_its_kernel_move_each_other(notebook, run_in_kernel):
         main.focus()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
-        changed = []
-        for _ in range(50):  # a message from the figure arrives when it does
+        changed, last = [], before
+        for _ in range(50):  # messages from the figure arrive when they do: wait for the last of them
             dragged = state(name)
-            if changed := [key for key in dragged if dragged[key] != before[key]]:
+            changed = [key for key in dragged if dragged[key] != before[key]]
+            if changed and dragged == last:
                 break
+            last = dragged
         assert changed, f"the main control of {name} reached no trait"
 
         told = main.get_attribute("aria-valuetext")

@@ -44,7 +44,9 @@ def show(new_page, figure_page):
     def show(figure, **settings):
         page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
         page.goto(figure_page(figure))
-        return Plot(page)
+        plot = Plot(page)
+        expect(plot.root).to_have_attribute("data-settled", "true")
+        return plot
 
     return show
 
