@@ -1,6 +1,7 @@
 """The command line: `gdlab course`, `book`, `lab`, `check`, `progress`, `reset`, `release`, `grade`, `audit`, `bench`. Each has --help with examples."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -220,13 +221,14 @@ def grade(
     [bold]Examples:[/]  gdlab grade submitted    ·    gdlab grade submitted --out results --function-seconds 10
     """
     from gdlab.grading.box import Limits, NoSandbox
+    from gdlab.grading.course import CannotRelease
     from gdlab.grading.submission import NoSubmissions
 
     limits = Limits(cells_seconds=cells_seconds, function_seconds=function_seconds, memory_bytes=memory_mb << 20)
     results = (results or submitted.resolve().parent).resolve()
     try:
         all_graded = _grade(submitted.resolve(), results, course_root(), limits)
-    except (NoSandbox, NoSubmissions) as error:
+    except (NoSandbox, NoSubmissions, CannotRelease) as error:
         _fail(str(error))
     out.print(
         f"\nGradebook  {escape(str(results / 'gradebook.db'))}\nFeedback   {escape(str(results / 'feedback'))}",
@@ -413,6 +415,9 @@ def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
     """Grade; where this machine can make no sandbox, say so in one sentence instead."""
     from gdlab.grading.box import Limits, NoSandbox
 
+    shutil.rmtree(
+        results, ignore_errors=True
+    )  # made anew: grades of an earlier version of an exercise would be in the way
     try:
         _grade(submitted, results, root, Limits())
     except NoSandbox as why:

@@ -24,6 +24,8 @@ from nbgrader.coursedir import CourseDirectory
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
+OTHER_CELLS = "Cannot add or remove cells"  # nbgrader's words where an assignment has changed since it was graded
+
 
 class CannotRelease(Exception):
     """nbgrader could not make an assignment's learner version; the message says why."""
@@ -63,6 +65,11 @@ def enter_assignment(course: CourseDirectory, assignment: str) -> None:
             converter.start()
         except (NbGraderException, SystemExit) as error:
             reason = last_line(said[0] if said else str(error))
+            if any(OTHER_CELLS in entry for entry in said):
+                reason = (
+                    f"the gradebook {course.db_url.removeprefix('sqlite:///')} holds grades of an earlier version with other "
+                    "exercises. Grade into another folder (--out), or move that gradebook away."
+                )
             raise CannotRelease(
                 f"{assignment} could not be released from {course.source_directory}: {reason}"
             ) from error

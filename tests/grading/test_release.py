@@ -12,7 +12,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from gdlab.assignments import assignments, exercises_of
-from gdlab.grading.course import CannotRelease, release
+from gdlab.grading.course import CannotRelease, course_directory, enter_assignment, release
 from gdlab.grading.judging import check_id
 
 
@@ -57,6 +57,18 @@ def test_no_solution_is_left_in_the_exercises(assignment, root):
     solutions = [solution for _, _, text in sources(source) for solution in SOLUTION.findall(text)]
     assert len(solutions) >= len(exercises_of(assignment))
     assert "SOLUTION" not in handed_out and not [solution for solution in solutions if solution in handed_out]
+
+
+def test_a_gradebook_with_grades_of_another_version_is_named_with_a_way_out(root, tmp_path, hand_in, grade_class):
+    hand_in(tmp_path / "submitted", "ada")
+    grade_class(tmp_path / "submitted", tmp_path / "out")
+    source = tmp_path / "solutions" / "update_rule" / "update_rule.ipynb"
+    source.parent.mkdir(parents=True)
+    book = nbformat.read(root / "solutions" / "update_rule" / "update_rule.ipynb", as_version=4)
+    book.cells = [cell for cell in book.cells if cell.metadata.get("nbgrader", {}).get("grade_id") != "check_descend"]
+    nbformat.write(book, source)
+    with pytest.raises(CannotRelease, match="holds grades of an earlier version"):
+        enter_assignment(course_directory(tmp_path / "out", tmp_path / "solutions"), "update_rule")
 
 
 def test_an_assignment_without_a_source_is_refused_with_a_sentence(root, tmp_path):
