@@ -173,7 +173,7 @@ function animate({ model, el, root, stage, line, watched, shown, goal, duration 
     root.dataset.settled = "false";
     const next = goal(held);
     motion.aim(next, duration(next));
-    if (!motion.moving()) settled();
+    if (width && !motion.moving()) settled();  // without a width nothing is drawn yet
   }
   const ask = () => (asked ||= requestAnimationFrame(() => ((asked = 0), update())));  // one redraw, however many traits changed
   const hold = (now) => {

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from gdlab.book import build_book, kernel_environment, open_server
 from gdlab.figures.base import MIME, page_script, source
@@ -109,6 +109,20 @@ def figure_page(tmp_path):
         return (tmp_path / "page.html").as_uri()
 
     return write
+
+
+@pytest.fixture
+def open_figures(new_page, figure_page):
+    """Open a page of figures, each drawn and at rest: `open_figures(bowl_walk(lr=0.5), viewport=…) -> page`."""
+
+    def open_figures(*made, theme="light", hash="", **settings):
+        page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
+        page.goto(figure_page(*made, theme=theme) + hash)
+        if settings.get("java_script_enabled", True):
+            expect(page.locator(".gdl[data-settled=true]")).to_have_count(len(made))
+        return page
+
+    return open_figures
 
 
 @pytest.fixture(scope="session")

@@ -47,25 +47,17 @@ def flat(path):
 
 
 @pytest.fixture
-def show(new_page, figure_page):
-    def show(figure, **settings):
-        page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
-        page.goto(figure_page(figure))
-        noise = Noise(page)
-        noise.expect_settled()
-        return noise
-
-    return show
+def show(open_figures):
+    return lambda figure, **settings: Noise(open_figures(figure, **settings))
 
 
-def test_walks_fans_and_errors_are_gdlabs(new_page, figure_page):
+def test_walks_fans_and_errors_are_gdlabs(open_figures):
     figures = [
         batch_noise(batch_size=size, lr=lr, seed=seed, steps=steps, frame=frame)
         for size in (1, 5, 8, 24, 64)
         for lr, seed, steps, frame in ((0.3, 0, 14, 14), (0.9, 9_999, 30, 17))
     ]
-    page = new_page()
-    page.goto(figure_page(*figures))
+    page = open_figures(*figures)
     drawn = page.evaluate("[...document.querySelectorAll('.gdl')].map((root) => ({ ...root.dataset }))")
     for said, noise in zip(drawn, figures, strict=True):
         assert flat(json.loads(said["path"])) == pytest.approx(flat(noise.trajectory()), rel=1e-9, abs=1e-9)

@@ -46,15 +46,8 @@ class Walk:
 
 
 @pytest.fixture
-def show(new_page, figure_page):
-    """Show one figure: `show(bowl_walk(lr=0.5), viewport=…)`."""
-
-    def show(figure, **settings):
-        page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
-        page.goto(figure_page(figure))
-        return Walk(page)
-
-    return show
+def show(open_figures):
+    return lambda figure, **settings: Walk(open_figures(figure, **settings))
 
 
 # The picture
@@ -95,15 +88,14 @@ def test_the_step_ends_above_the_next_point(show):
     assert tip == pytest.approx(ghost)
 
 
-def test_the_drawn_trajectory_is_gdlabs(new_page, figure_page):
+def test_the_drawn_trajectory_is_gdlabs(open_figures):
     settings = [
         {"theta0": theta0, "lr": lr, "climb": climb, "steps": 12}
         for theta0 in (-3.0, -1.0, 3.0, 8.7)
         for lr in (0.01, 0.3, 0.5, 0.9, 1.0, 1.13)
         for climb in (False, True)
     ]
-    page = new_page()
-    page.goto(figure_page(*(bowl_walk(**setting) for setting in settings)))
+    page = open_figures(*(bowl_walk(**setting) for setting in settings))
     drawn = page.evaluate("[...document.querySelectorAll('.gdl')].map(root => JSON.parse(root.dataset.path))")
     assert len(drawn) == len(settings)
     for path, setting in zip(drawn, settings, strict=True):
@@ -356,9 +348,8 @@ def test_a_step_to_nowhere_ends_the_walk_in_words(show):
     expect(walk.line).to_contain_text("θ = not a number")
 
 
-def test_two_figures_in_a_page_do_not_disturb_each_other(new_page, figure_page):
-    page = new_page()
-    page.goto(figure_page(bowl_walk(lr=0.1), bowl_walk(lr=0.7)))
+def test_two_figures_in_a_page_do_not_disturb_each_other(open_figures):
+    page = open_figures(bowl_walk(lr=0.1), bowl_walk(lr=0.7))
     page.get_by_role("button", name="Step", exact=True).last.click()
     expect(page.locator(".gdl").last).to_have_attribute("data-frame", "1")
     expect(page.locator(".gdl").first).to_have_attribute("data-frame", "0")

@@ -40,15 +40,8 @@ class Counter:
 
 
 @pytest.fixture
-def show(new_page, figure_page):
-    def show(figure, **settings):
-        page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
-        page.goto(figure_page(figure))
-        counter = Counter(page)
-        expect(counter.root).to_have_attribute("data-settled", "true")
-        return counter
-
-    return show
+def show(open_figures):
+    return lambda figure, **settings: Counter(open_figures(figure, **settings))
 
 
 CASES = [
@@ -63,14 +56,13 @@ CASES = [
 ]
 
 
-def test_batches_and_numbers_are_gdlabs(new_page, figure_page):
+def test_batches_and_numbers_are_gdlabs(open_figures):
     figures = [
         epoch_counter(n_examples=n, batch_size=size, drop_last=drop, epochs=3, seed=seed, frame=frame)
         for n, size, drop in CASES
         for seed, frame in ((0, 0), (5, 4), (9_999, 200))
     ]
-    page = new_page()
-    page.goto(figure_page(*figures))
+    page = open_figures(*figures)
     drawn = page.evaluate("[...document.querySelectorAll('.gdl')].map((root) => ({ ...root.dataset }))")
     for said, made in zip(drawn, figures, strict=True):
         assert json.loads(said["batches"]) == made.batches()

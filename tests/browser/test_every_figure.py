@@ -24,17 +24,9 @@ def make(name):
 
 
 @pytest.fixture
-def show(new_page, figure_page):
+def show(open_figures):
     """Show a figure as it comes: `show("bowl_walk", hash="#bowl_walk.lr=0.9", viewport=…)` -> page."""
-
-    def show(name, theme="light", hash="", **settings):
-        page = new_page(**{**DESK, **settings})
-        page.goto(figure_page(make(name), theme=theme) + hash)
-        if settings.get("java_script_enabled", True):
-            expect(page.locator(".gdl")).to_have_attribute("data-settled", "true")
-        return page
-
-    return show
+    return lambda name, **settings: open_figures(make(name), **{**DESK, **settings})
 
 
 def sliders(page):
@@ -273,9 +265,8 @@ def test_on_paper_the_still_picture_stands_there(show, name):
     assert page.locator(".gdl-still svg text").first.evaluate("node => getComputedStyle(node).fill") == "rgb(0, 0, 0)"
 
 
-def test_two_figures_in_a_page_do_not_disturb_each_other(new_page, figure_page, name):
-    page = new_page(**DESK)
-    page.goto(figure_page(make(name), make(name)))
+def test_two_figures_in_a_page_do_not_disturb_each_other(open_figures, name):
+    page = open_figures(make(name), make(name), **DESK)
     mains = page.locator(".gdl [data-main]")
     before = reading(mains.first), reading(mains.last)
     mains.last.focus()

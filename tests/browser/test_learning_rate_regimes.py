@@ -34,21 +34,15 @@ class Rates:
 
 
 @pytest.fixture
-def show(new_page, figure_page):
-    def show(figure, **settings):
-        page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
-        page.goto(figure_page(figure))
-        return Rates(page)
-
-    return show
+def show(open_figures):
+    return lambda figure, **settings: Rates(open_figures(figure, **settings))
 
 
-def test_trajectories_and_regimes_are_gdlabs(new_page, figure_page):
+def test_trajectories_and_regimes_are_gdlabs(open_figures):
     settings = [
         (lr, theta0) for lr in (0.0, 0.02, 0.05, 0.3, 0.5, 0.735, 0.999, 1.0, 1.05, 1.2, 10.0) for theta0 in (-1.0, 7.5)
     ]
-    page = new_page()
-    page.goto(figure_page(*(learning_rate_regimes(lr=lr, theta0=theta0, ask=False) for lr, theta0 in settings)))
+    page = open_figures(*(learning_rate_regimes(lr=lr, theta0=theta0, ask=False) for lr, theta0 in settings))
     drawn = page.evaluate(
         "[...document.querySelectorAll('.gdl')].map((root) => [JSON.parse(root.dataset.path), root.dataset.regime])"
     )

@@ -49,26 +49,18 @@ class Curve:
 
 
 @pytest.fixture
-def show(new_page, figure_page):
-    def show(figure, **settings):
-        page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
-        page.goto(figure_page(figure))
-        curve = Curve(page)
-        curve.settle()
-        return curve
-
-    return show
+def show(open_figures):
+    return lambda figure, **settings: Curve(open_figures(figure, **settings))
 
 
-def test_smoothing_and_patience_are_gdlabs(new_page, figure_page):
+def test_smoothing_and_patience_are_gdlabs(open_figures):
     rough = [3.0, None, 2.0], {1: None, 2: 5.0, 3: 5.0, 4: None, 5: 4.0, 6: 4.5}
     figures = [
         *(loss_curve(beta=beta, patience=patience) for beta in (0.0, 0.5, 0.97) for patience in (1, 2, 8, 60)),
         *(loss_curve([4.0, 3.0, float("inf"), 2.0], rough[1], beta=0.9, patience=patience) for patience in (1, 2, 9)),
         loss_curve([4.0, 3.0]),
     ]
-    page = new_page()
-    page.goto(figure_page(*figures))
+    page = open_figures(*figures)
     drawn = page.evaluate(
         "[...document.querySelectorAll('.gdl')].map((root) => [JSON.parse(root.dataset.smoothed), JSON.parse(root.dataset.stop)])"
     )

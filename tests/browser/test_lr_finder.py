@@ -51,17 +51,11 @@ class Finder:
 
 
 @pytest.fixture
-def show(new_page, figure_page):
-    def show(figure, **settings):
-        page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
-        page.goto(figure_page(figure))
-        expect(page.locator(".gdl")).to_have_attribute("data-settled", "true")
-        return Finder(page)
-
-    return show
+def show(open_figures):
+    return lambda figure, **settings: Finder(open_figures(figure, **settings))
 
 
-def test_smoothing_slopes_and_suggestion_are_gdlabs(new_page, figure_page):
+def test_smoothing_slopes_and_suggestion_are_gdlabs(open_figures):
     uneven = [1e-4, 3e-4, 2e-3, 1e-2, 0.3, 1.0, 4.0]
     figures = [
         *(lr_finder(beta=beta, skip=skip) for beta in (0.0, 0.5, 0.9) for skip in (0, 5, 40, 1000)),
@@ -70,8 +64,7 @@ def test_smoothing_slopes_and_suggestion_are_gdlabs(new_page, figure_page):
         lr_finder([0.1, 1.0], [1.0, 2.0]),
         lr_finder([0.1], [1.0]),
     ]
-    page = new_page()
-    page.goto(figure_page(*figures))
+    page = open_figures(*figures)
     drawn = page.evaluate(
         "[...document.querySelectorAll('.gdl')].map(({ dataset }) => [dataset.smoothed, dataset.slopes, dataset.suggested])"
     )

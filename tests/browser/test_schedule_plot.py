@@ -40,26 +40,18 @@ class Plot:
 
 
 @pytest.fixture
-def show(new_page, figure_page):
-    def show(figure, **settings):
-        page = new_page(**{"viewport": {"width": 1000, "height": 800}, **settings})
-        page.goto(figure_page(figure))
-        plot = Plot(page)
-        expect(plot.root).to_have_attribute("data-settled", "true")
-        return plot
-
-    return show
+def show(open_figures):
+    return lambda figure, **settings: Plot(open_figures(figure, **settings))
 
 
-def test_every_schedule_is_gdlabs(new_page, figure_page):
+def test_every_schedule_is_gdlabs(open_figures):
     settings = [(3e-4, 2_000, 100_000, 3e-5), (0.7, 0, 2, 0.0), (0.5, 37, 101, 0.9), (1e-2, 500, 100, 1e-3)]
     figures = [
         schedule_plot(schedule=name, peak_lr=peak, warmup_steps=warmup, total_steps=total, floor_lr=floor)
         for name in NAMES
         for peak, warmup, total, floor in settings
     ]
-    page = new_page()
-    page.goto(figure_page(*figures))
+    page = open_figures(*figures)
     drawn = page.evaluate("[...document.querySelectorAll('.gdl')].map((root) => JSON.parse(root.dataset.values))")
     cases = [(name, *setting) for name in NAMES for setting in settings]
     for values, (name, peak, warmup, total, floor) in zip(drawn, cases, strict=True):
