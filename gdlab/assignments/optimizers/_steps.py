@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gdlab.assignments._shared import signed
-from gdlab.judge.exercise import Mistake
+from gdlab.judge.exercise import Case, Mistake
 
 TINY = 1e-7
 """Gradients of this size are near eps, so that its place in the formula shows."""
@@ -40,6 +40,23 @@ def several_gradients(rng, shape: tuple[int, ...] | None, steps: int, size: floa
     """Where to start, and one gradient a step, each between 0.5 and 4 times `size`; a number stays away from zero."""
     theta = float(rng.uniform(6, 8)) if shape is None else signed(rng, 1, 5, shape)
     return {"theta": theta, "grads": size * np.array([values(rng, shape, 0.5, 4) for _ in range(steps)])}
+
+
+def velocity_cases(rng) -> list[Case]:
+    """Cases of the two rules that keep a velocity."""
+
+    def case(part, shape, steps, warm=False):
+        velocity = values(rng, shape, 1, 4) if warm else zeros(shape)
+        rates = {"lr": float(rng.uniform(0.05, 0.1)), "momentum": float(rng.uniform(0.5, 0.9))}
+        return Case(part, {**several_gradients(rng, shape, steps), "velocity": velocity, **rates})
+
+    return [
+        case("first", None, 1),
+        case("first", 3, 1),
+        case("later", None, 3, warm=True),
+        case("later", 4, 4),
+        case("later", (3, 2), 3, warm=True),
+    ]
 
 
 def returned_otherwise(rule: Callable, *state: str) -> tuple[Mistake, ...]:

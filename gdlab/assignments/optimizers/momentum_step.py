@@ -4,24 +4,9 @@ import numpy as np
 
 from gdlab.assignments._shared import leaves_inputs_alone
 from gdlab.assignments.optimizers._ravine import paths_on_the_ravine
-from gdlab.assignments.optimizers._steps import UNCHANGED, returned_otherwise, several_gradients, values, zeros
-from gdlab.judge.exercise import Alternative, Case, Exercise, Mistake, Part
+from gdlab.assignments.optimizers._steps import UNCHANGED, returned_otherwise, velocity_cases
+from gdlab.judge.exercise import Alternative, Exercise, Mistake, Part
 from gdlab.rules import momentum_step
-
-
-def _momentum_cases(rng):
-    def case(part, shape, steps, warm=False):
-        velocity = values(rng, shape, 1, 4) if warm else zeros(shape)
-        rates = {"lr": float(rng.uniform(0.05, 0.1)), "momentum": float(rng.uniform(0.5, 0.9))}
-        return Case(part, {**several_gradients(rng, shape, steps), "velocity": velocity, **rates})
-
-    return [
-        case("first", None, 1),
-        case("first", 3, 1),
-        case("later", None, 3, warm=True),
-        case("later", 4, 4),
-        case("later", (3, 2), 3, warm=True),
-    ]
 
 
 def _moved(theta, lr, velocity):
@@ -77,7 +62,7 @@ EXERCISE = Exercise(
     name="momentum_step",
     version=1,
     reference=momentum_step,
-    cases=_momentum_cases,
+    cases=velocity_cases,
     parts=(
         Part("first", "the first step, from a velocity of zeros", 1),
         Part("later", "the steps after it, with what the velocity remembers", 1.5),

@@ -83,29 +83,26 @@ def _numbers_and_order(inputs, value):
     return {**_numbers(inputs, value), "gradients before the first step": None if before is None else bool(before)}
 
 
-def _piling_up(model, loss_fn, optimizer, scheduler, batches, epochs):
-    losses = []
-    for _ in range(epochs):
-        for X, y in batches:
-            loss = loss_fn(model(X), y)
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
-            losses.append(loss.item())
-    return losses
+def _calling(*order):
+    """The loop whose calls come in this order, and no others: zero_grad, forward, backward, step, schedule."""
+
+    def train(model, loss_fn, optimizer, scheduler, batches, epochs):
+        calls = {"zero_grad": optimizer.zero_grad, "step": optimizer.step, "schedule": scheduler.step}
+        losses = []
+        for X, y in [batch for _ in range(epochs) for batch in batches]:
+            for name in order:
+                if name == "forward":
+                    losses.append(loss_fn(model(X), y))
+                elif name == "backward":
+                    losses[-1].backward()
+                else:
+                    calls[name]()
+        return [loss.item() for loss in losses]
+
+    return train
 
 
-def _zeroed_before_step(model, loss_fn, optimizer, scheduler, batches, epochs):
-    losses = []
-    for _ in range(epochs):
-        for X, y in batches:
-            loss = loss_fn(model(X), y)
-            loss.backward()
-            optimizer.zero_grad()
-            optimizer.step()
-            scheduler.step()
-            losses.append(loss.item())
-    return losses
+_piling_up = _calling("forward", "backward", "step", "schedule")
 
 
 def _zeroed_once_an_epoch(model, loss_fn, optimizer, scheduler, batches, epochs):
@@ -113,44 +110,6 @@ def _zeroed_once_an_epoch(model, loss_fn, optimizer, scheduler, batches, epochs)
     for _ in range(epochs):
         optimizer.zero_grad()
         losses += _piling_up(model, loss_fn, optimizer, scheduler, batches, 1)
-    return losses
-
-
-def _step_before_backward(model, loss_fn, optimizer, scheduler, batches, epochs):
-    losses = []
-    for _ in range(epochs):
-        for X, y in batches:
-            optimizer.zero_grad()
-            loss = loss_fn(model(X), y)
-            optimizer.step()
-            loss.backward()
-            scheduler.step()
-            losses.append(loss.item())
-    return losses
-
-
-def _never_steps(model, loss_fn, optimizer, scheduler, batches, epochs):
-    losses = []
-    for _ in range(epochs):
-        for X, y in batches:
-            optimizer.zero_grad()
-            loss = loss_fn(model(X), y)
-            loss.backward()
-            scheduler.step()
-            losses.append(loss.item())
-    return losses
-
-
-def _schedule_before_step(model, loss_fn, optimizer, scheduler, batches, epochs):
-    losses = []
-    for _ in range(epochs):
-        for X, y in batches:
-            optimizer.zero_grad()
-            loss = loss_fn(model(X), y)
-            loss.backward()
-            scheduler.step()
-            optimizer.step()
-            losses.append(loss.item())
     return losses
 
 
@@ -302,7 +261,7 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "zeroed-before-step",
-            _zeroed_before_step,
+            _calling("forward", "backward", "zero_grad", "step", "schedule"),
             "You erase the gradients after backward and before the step, so the optimizer finds nothing to use.",
         ),
         Mistake(
@@ -312,17 +271,17 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "steps-before-backward",
-            _step_before_backward,
+            _calling("zero_grad", "forward", "step", "backward", "schedule"),
             "You step before there is a gradient to step with.",
         ),
         Mistake(
             "never-steps",
-            _never_steps,
+            _calling("zero_grad", "forward", "backward", "schedule"),
             "Gradients come and go, but the weights never move: who takes the step?",
         ),
         Mistake(
             "schedule-before-step",
-            _schedule_before_step,
+            _calling("zero_grad", "forward", "backward", "schedule", "step"),
             "Your scheduler moves on before the optimizer has stepped, so the first rate is never used.",
         ),
         Mistake(
