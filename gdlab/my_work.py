@@ -109,17 +109,17 @@ def reset_stub(name: str, exercises: Path, work: Path) -> tuple[Path, Path]:
     if not path.is_file():
         raise NotFound(f"There is no {path}; `gdlab lab` makes your copy of the exercises.")
     mine, released = read_notebook(path), read_notebook(exercises / assignment / f"{assignment}.ipynb")
-    stubs = {_grade_id(cell): cell.source for cell in released.cells}
-    written = [cell for cell in mine.cells if _grade_id(cell) in exercise.function_names]
+    stubs = {grade_id(cell): cell.source for cell in released.cells}
+    written = [cell for cell in mine.cells if grade_id(cell) in exercise.function_names]
     if len(written) != len(exercise.function_names):
         raise NotFound(
             f"{path} has no stub of {name} any more. Move that file away, and `gdlab lab` copies a fresh one; nothing was changed."
         )
     kept = _keep("\n\n".join(cell.source for cell in written), name, work)
     for cell in written:
-        cell.source, cell.outputs, cell.execution_count = stubs[_grade_id(cell)], [], None
+        cell.source, cell.outputs, cell.execution_count = stubs[grade_id(cell)], [], None
     for cell in mine.cells:
-        if _grade_id(cell) == f"check_{name}":
+        if grade_id(cell) == f"check_{name}":
             cell.outputs, cell.execution_count = [], None
     _replace(path, nbformat.writes(mine))
     return path, kept
@@ -137,9 +137,11 @@ def read_notebook(path: Path) -> NotebookNode:
         ) from error
 
 
-def _grade_id(cell: NotebookNode) -> str:
-    mark = cell.metadata.get("nbgrader", {})
-    return mark.get("grade_id", "") if isinstance(mark, dict) else ""
+def grade_id(cell: NotebookNode) -> str:
+    """What nbgrader calls a cell; nothing where its mark is missing or damaged."""
+    mark = cell.metadata.get("nbgrader")
+    name = mark.get("grade_id") if isinstance(mark, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _keep(source: str, name: str, work: Path) -> Path:

@@ -1,5 +1,6 @@
 """A learner's own notebooks: `gdlab check`, `progress` and `reset`, on copies in a course of their own."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -100,6 +101,14 @@ def test_what_cannot_be_checked_gets_one_sentence(course, content, says):
         path.write_text(content)
     done = gdlab("check", path, cwd=course)
     assert (done.returncode, done.stdout) == (1, "") and says in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["a word", None, {"grade_id": ["a", "list"]}], ids=["word", "nothing", "list"])
+def test_a_cell_whose_nbgrader_mark_is_damaged_does_not_stop_the_check(course, damage):
+    book = edit(notebook(course), gradient_step=ANSWER)
+    book.cells[0].metadata["nbgrader"] = damage
+    notebook(course).write_text(json.dumps(book), encoding="utf-8")
+    assert "✓ gradient_step" in gdlab("check", notebook(course), cwd=course).stdout
 
 
 def test_progress_begins_with_nothing_done_and_names_what_is_next(course):

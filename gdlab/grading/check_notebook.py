@@ -10,7 +10,7 @@ from gdlab.grading.cold import ColdBox
 from gdlab.grading.judging import check_id, judge_cells
 from gdlab.grading.plain_process import own_limits, start_without_walls
 from gdlab.judge.verdict import Verdict
-from gdlab.my_work import NotFound, read_notebook
+from gdlab.my_work import NotFound, grade_id, read_notebook
 
 
 def check_notebook(path: Path, seed: int, cells_seconds: float, function_seconds: float) -> Mapping[str, Verdict]:
@@ -33,7 +33,7 @@ def check_notebook(path: Path, seed: int, cells_seconds: float, function_seconds
 
 def _assignment_of(notebook: NotebookNode, path: Path) -> str:
     """The assignment whose checks the notebook has; its name settles it where the checks were deleted."""
-    ids = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells}
+    ids = {grade_id(cell) for cell in notebook.cells}
     for assignment in assignments():
         if path.stem == assignment or ids & {check_id(name) for name in exercises_of(assignment)}:
             return assignment

@@ -18,6 +18,7 @@ from gdlab.judge.borrowed import borrowed
 from gdlab.judge.exercise import Exercise
 from gdlab.judge.judge import judge, without_answer
 from gdlab.judge.verdict import METADATA, Verdict
+from gdlab.my_work import grade_id
 
 MOST_BROKEN_CELLS = 2
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -103,7 +104,7 @@ def write_outputs(notebook: NotebookNode, judged: Judged) -> None:
     by_cell = {check_id(name): verdict for name, verdict in judged.verdicts.items()}
     code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, (cell, outputs) in enumerate(zip(code_cells, judged.outputs, strict=True), start=1):
-        verdict = by_cell.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
+        verdict = by_cell.get(grade_id(cell))
         cell.execution_count = count
         cell.outputs = (
             [_verdict_output(verdict, count)] if verdict else [_notebook_output(output) for output in outputs]
