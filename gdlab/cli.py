@@ -27,6 +27,9 @@ complaints = Console(stderr=True)
 
 SAMPLE_CLASS = Path("tests", "sample_class", "submitted")
 MY_WORK = "my-work"
+TableFolder = Annotated[
+    Path | None, typer.Option("--out", help="Where the table goes; the course's benchmarks/ by default.")
+]
 MARKS = {"right": "[green]✓[/]", "partly": "[yellow]~[/]"}
 
 
@@ -295,9 +298,7 @@ def audit(
 def rules(
     size: Annotated[int, typer.Option(help="How many parameters.", min=1000)] = 10_000_000,
     rounds: Annotated[int, typer.Option(help="How often each variant takes its turn.", min=1)] = 15,
-    results: Annotated[
-        Path | None, typer.Option("--out", help="Where the table goes; the course's benchmarks/ by default.")
-    ] = None,
+    results: TableFolder = None,
 ) -> None:
     """Time one AdamW step: our rule on NumPy and compiled, torch's own three ways, and the speed of memory.
 
@@ -313,16 +314,13 @@ def rules(
         for news in bench_rules(size, rounds):
             if not isinstance(news, Measured):
                 bar.update(task, completed=news[0])
-    page = write_table(news, (results or course_root() / "benchmarks").resolve())
-    out.print(page.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
+    _print_page(write_table(news, _table_folder(results)))
 
 
 @bench.command("check")
 def bench_check(
     rounds: Annotated[int, typer.Option(help="How often each answer is checked.", min=1)] = 15,
-    results: Annotated[
-        Path | None, typer.Option("--out", help="Where the table goes; the course's benchmarks/ by default.")
-    ] = None,
+    results: TableFolder = None,
 ) -> None:
     """Time what a learner waits for: check() on a right answer and on every named mistake of each exercise.
 
@@ -338,16 +336,13 @@ def bench_check(
         for wait in measured.bench_check(rounds):
             waits.append(wait)
             bar.update(task, advance=1, description=wait.exercise)
-    page = measured.write(waits, (results or course_root() / "benchmarks").resolve())
-    out.print(page.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
+    _print_page(measured.write(waits, _table_folder(results)))
 
 
 @bench.command("figures")
 def bench_figures(
     seconds: Annotated[float, typer.Option(help="How long each figure is dragged.", min=0.2)] = 2.0,
-    results: Annotated[
-        Path | None, typer.Option("--out", help="Where the table goes; the course's benchmarks/ by default.")
-    ] = None,
+    results: TableFolder = None,
 ) -> None:
     """Drag every figure's main control in a real Chromium: frames a second, and the longest task.
 
@@ -363,7 +358,14 @@ def bench_figures(
                     bar.update(task, description=news[0], completed=news[1], total=news[2])
         except measured.NoBrowser as error:
             _fail(str(error))
-    page = measured.write_table(news, (results or course_root() / "benchmarks").resolve())
+    _print_page(measured.write_table(news, _table_folder(results)))
+
+
+def _table_folder(asked: Path | None) -> Path:
+    return (asked or course_root() / "benchmarks").resolve()
+
+
+def _print_page(page: Path) -> None:
     out.print(page.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
 
 
