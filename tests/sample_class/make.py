@@ -551,7 +551,7 @@ if not np.isfinite(losses).all() or losses[-1] > losses[0]:
     return "diverging"
 if (np.diff(losses) > 0).mean() > 0.25:
     return "oscillating"
-return "convergent"     # TODO crawling
+return "convergent"     # crawling: ask in the lab
 """,
         },
         {"gradient_step": 3, "stable_learning_rate": 3, "classify_run": 1},
