@@ -40,7 +40,7 @@ coverage: $(READY)  ## see which lines of the mathematics its tests run: at leas
 		{ printf '# Lines of the mathematics that its tests run\n\nMade by `make coverage`, which fails below 97 per cent.\n\n'; \
 		cat _build/coverage.md; printf '\n\n%s; %s\n' "$$($(BIN)/python --version)" "$$(date +%F)"; } | tee benchmarks/coverage.md; exit $$code
 
-mutants: $(READY)  ## break the mathematics in every small way and see the tests notice (half an hour)
+mutants: $(READY)  ## break the mathematics in every small way and see the tests notice (a quarter of an hour)
 	@nice -n 10 $(BIN)/python tests/mutation/run.py --processes $(PROCESSES)
 
 lock: $(READY)  ## renew requirements.lock: the newest versions that pyproject.toml allows
