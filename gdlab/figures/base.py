@@ -9,6 +9,7 @@ the widget for JupyterLab, its state for the built book, and a picture for every
 
 import math
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -54,20 +55,48 @@ def source(name: str) -> str:
 
 @cache
 def packed(name: str) -> str:
-    """A script without what only its readers need: whole-line comments, indentation, empty lines."""
-    return _packed(source(name + ".js"))
+    """A script without what only its readers need: whole-line comments, indentation, spaces around signs."""
+    return squeezed(source(name + ".js"))
 
 
-def _packed(script: str) -> str:
-    lines = (re.sub(r"([;,{])  // .*$", r"\1", line).strip() for line in script.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
+def squeezed(script: str) -> str:
+    lines = (re.sub(r"([;,{(\[])  // .*$", r"\1", line).strip() for line in script.splitlines())
+    text = "\n".join(line for line in lines if line and not line.startswith("//"))
+    # Not around + and −: "a + +b" is not "a++b".
+    return "".join(
+        part if quoted else re.sub(r"\s*([=<>?:,;(){}\[\]&|*]+)\s*", r"\1", part) for part, quoted in _parts(text)
+    )
+
+
+def _parts(script: str) -> Iterator[tuple[str, bool]]:
+    """A script in pieces: code, and what stands between quotes, where a space is a space."""
+    start, quoted = 0, False
+    closing: list[str] = []  # what ends the string, template or ${…} that is open, the innermost last
+    for match in re.finditer(r'\\.|\$\{|["`{}]', script):
+        sign, text = match[0], closing[-1:] in (['"'], ["`"])
+        if sign == (closing[-1] if closing else None):
+            closing.pop()
+        elif text and not (sign == "${" and closing[-1] == "`"):
+            continue
+        elif sign in ('"', "`"):
+            closing.append(sign)
+        elif sign in ("{", "${"):
+            closing.append("}")
+        else:
+            continue
+        now = closing[-1:] in (['"'], ["`"])
+        if now != quoted:
+            cut = match.start() if now else match.end()
+            yield script[start:cut], quoted
+            start, quoted = cut, now
+    yield script[start:], quoted
 
 
 @cache
 def _declarations() -> tuple[tuple[set[str], str], ...]:
     """The library's declarations in order: the names each one makes, and its text."""
     texts = [text for name in LIBRARY for text in re.split(r"(?m)^(?=const |function )", source(name + ".js"))]
-    declared = [(re.match(r"(?:const|function) +\[?([\w, ]+)", text), _packed(text)) for text in texts]
+    declared = [(re.match(r"(?:const|function) +\[?([\w, ]+)", text), squeezed(text)) for text in texts]
     return tuple((set(re.findall(r"\w+", match[1])), text) for match, text in declared if match)
 
 

@@ -8,7 +8,19 @@ import pytest
 import traitlets as t
 
 import gdlab.figures
-from gdlab.figures.base import LIBRARY, MIME, SCRIPTS, Figure, Number, bundle, library_for, packed, page_script, source
+from gdlab.figures.base import (
+    LIBRARY,
+    MIME,
+    SCRIPTS,
+    Figure,
+    Number,
+    bundle,
+    library_for,
+    packed,
+    page_script,
+    source,
+    squeezed,
+)
 
 
 @pytest.mark.parametrize("figure", SCRIPTS)
@@ -35,10 +47,29 @@ def test_the_library_only_declares(name):
         assert re.match(r"$|[ })\]]|//|const |function ", line), line
 
 
-def test_packing_leaves_out_comments_and_nothing_else():
+def test_packing_leaves_out_comments_and_spaces_and_nothing_else():
     text = packed("engine")
     assert "//" not in text.replace("http://www.w3.org", "")
-    assert len(text) > 0.7 * len(source("engine.js"))
+    kept = [line for line in source("engine.js").splitlines() if not line.strip().startswith("//")]
+    written = re.sub(r"(?<=[;,{])  //.*", "", "\n".join(kept))
+    assert re.sub(r"\s", "", text) == re.sub(r"\s", "", written)
+    assert len(text) < 0.8 * len(source("engine.js"))
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("const a = [1, 2];  // two\nlet b = a ? a : 3;", "const a=[1,2];let b=a?a:3;"),
+        ("a + +b - -c", "a + +b - -c"),
+        ("return a in b", "return a in b"),
+        ('say("a , b \\" = c")', 'say("a , b \\" = c")'),
+        ('`a , ${b , c} = ${d ? `e : f` : "g ; h"} ; i` , j', '`a , ${b,c} = ${d?`e : f`:"g ; h"} ; i`,j'),
+        ("`a {, b` , { c : `}` , d }", "`a {, b`,{c:`}`,d}"),
+    ],
+    ids=["signs", "plus and minus", "words", "string", "template", "braces"],
+)
+def test_packing_keeps_what_stands_between_quotes(written, kept):
+    assert squeezed(written) == kept
 
 
 @pytest.mark.parametrize("figure", SCRIPTS)
