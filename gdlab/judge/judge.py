@@ -11,7 +11,7 @@ Cases on which the learner's function raised do not hide a mistake that all the 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,18 +24,42 @@ from gdlab.judge.verdict import FailingCase, PartResult, Verdict
 PRINTS_NOT_RETURNS = "Printing shows a value; the caller still receives None. End with return."
 REMEMBERS = "The second call with the same inputs gave another answer: something survives from the first."
 SEEDS_REMEMBERED = 64
+UNLIKE = object()
+"""What is recognised of a value that is not of the kind that was asked for: nothing, and it resembles nothing."""
 UNNAMED = "This is not a mistake that I know by name. Here is the first case where your answer differs."
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One case, what was right, and what came: a reply or a failure, and the first difference."""
+class Question:
+    """A case with its right answer: a plain value, or the error that these inputs call for; and what of it counts."""
 
     case: Case
     expected: Any
+    judged: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One question, and what came: a reply or a failure, and the first difference."""
+
+    exercise: Exercise
+    question: Question
     came: Reply | Failed
-    difference: Difference | None
-    broken: Property | None
+    difference: Difference | None = None
+    broken: Property | None = None
+
+    @property
+    def case(self) -> Case:
+        return self.question.case
+
+    @property
+    def expected(self) -> Any:
+        return self.question.expected
+
+    @cached_property
+    def recognised(self) -> Any:
+        """What came, as mistakes are told apart by it."""
+        return self.came if isinstance(self.came, Failed) else _recognised(self.exercise, self.case, self.came.value)
 
     @property
     def value_is_right(self) -> bool:
@@ -89,44 +113,60 @@ def draw_cases(exercise: Exercise, seed: int) -> list[Case]:
 
 
 @lru_cache(maxsize=SEEDS_REMEMBERED)
-def _questions(exercise: Exercise, seed: int) -> tuple[tuple[Case, Any], ...]:
+def _questions(exercise: Exercise, seed: int) -> tuple[Question, ...]:
     """The cases of a seed with their right answers; a class is graded with one seed, so each is computed once."""
-    return tuple((case, _expected(exercise, case)) for case in draw_cases(exercise, seed))
+    return tuple(_question(exercise, case) for case in draw_cases(exercise, seed))
+
+
+def _question(exercise: Exercise, case: Case) -> Question:
+    expected = _expected(exercise, case)
+    plain_view = exercise.judged_on is None or isinstance(expected, Raises)
+    return Question(case, expected, expected if plain_view else exercise.judged_on(case.inputs, expected))
 
 
 @lru_cache(maxsize=200 * SEEDS_REMEMBERED)
-def _mistaken_answer(exercise: Exercise, mistake: Mistake, seed: int, at: int) -> Reply | Failed:
-    """What a named mistake gives on one case of a seed; computed only where it is asked for."""
-    case, _ = _questions(exercise, seed)[at]
+def _mistaken_answer(exercise: Exercise, mistake: Mistake, seed: int, at: int) -> Any:
+    """What a named mistake gives on one case of a seed, or how it fails there; computed only where it is asked for."""
+    case = _questions(exercise, seed)[at].case
     try:
         with np.errstate(all="ignore"):
-            return exercise.local(mistake.function)(fresh(case.inputs))
+            value = exercise.local(mistake.function)(fresh(case.inputs)).value
     except Failed as failure:
         return failure
+    return _recognised(exercise, case, value)
+
+
+def _recognised(exercise: Exercise, case: Case, value) -> Any:
+    """What of a value tells mistakes apart; UNLIKE where it is not of the kind that was asked for."""
+    view = exercise.recognised_by or exercise.judged_on
+    try:
+        return view(case.inputs, value) if view else value
+    except Exception:  # a view written for sound answers meets anything at all
+        return UNLIKE
 
 
 def _ask_all(exercise: Exercise, answer: Answer, seed: int) -> list[Trial]:
     trials: list[Trial] = []
-    for case, expected in _questions(exercise, seed):
+    for question in _questions(exercise, seed):
         given_up = (
             trials and isinstance(trials[-1].came, Failed) and trials[-1].came.kind not in ("raised", "unreadable")
         )
         if given_up:
-            trials.append(Trial(case, expected, trials[-1].came, None, None))
+            trials.append(Trial(exercise, question, trials[-1].came))
         else:
-            trials.append(_ask(exercise, answer, case, expected))
+            trials.append(_ask(exercise, answer, question))
     return trials
 
 
-def _ask(exercise: Exercise, answer: Answer, case: Case, expected) -> Trial:
-    inputs = fresh(case.inputs)
+def _ask(exercise: Exercise, answer: Answer, question: Question) -> Trial:
+    inputs = fresh(question.case.inputs)
     try:
         reply = answer(inputs)
     except Failed as failure:
-        return Trial(case, expected, failure, None, None)
-    difference = _difference(exercise, case, expected, reply.value)
+        return Trial(exercise, question, failure)
+    difference = _difference(exercise, question, reply.value)
     broken = next((p for p in exercise.properties if not p.holds(inputs, reply)), None)
-    return Trial(case, expected, reply, difference, broken)
+    return Trial(exercise, question, reply, difference, broken)
 
 
 def _expected(exercise: Exercise, case: Case):
@@ -139,20 +179,20 @@ def _expected(exercise: Exercise, case: Case):
         return Raises(failure.error, failure.sentence)
 
 
-def _difference(exercise: Exercise, case: Case, expected, value) -> Difference | None:
+def _difference(exercise: Exercise, question: Question, value) -> Difference | None:
     """Where a value differs from the right one; what of it counts is the exercise's to say."""
+    expected = question.expected
     if isinstance(expected, Raises):
         return Difference(f"These inputs call for a {expected.error}.", f"raise {expected.error}", show(value))
     if exercise.judged_on is None:
         return compare(expected, value, exercise.tolerance, exercise.axes, exercise.returns)
-    right = exercise.judged_on(case.inputs, expected)
     try:
-        yours = exercise.judged_on(case.inputs, value)
+        yours = exercise.judged_on(question.case.inputs, value)
     except Unlike as unlike:
         return Difference(str(unlike), show(expected), show(value))
     except Exception:  # a view written for sound answers meets anything at all
         return Difference("Your function did not return what was asked for.", show(expected), show(value))
-    return compare(right, yours, exercise.tolerance, exercise.axes, exercise.returns)
+    return compare(question.judged, yours, exercise.tolerance, exercise.axes, exercise.returns)
 
 
 def _points_by_part(exercise: Exercise, trials: Sequence[Trial]) -> tuple[PartResult, ...]:
@@ -213,7 +253,7 @@ def _made(
     The cases that went wrong come first: there most mistakes part ways with the answer, and the rest need not be asked.
     """
     order = sorted(range(len(trials)) if among is None else among, key=lambda at: trials[at].value_is_right)
-    return all(_alike(exercise, trials[at], _mistaken_answer(exercise, mistake, seed, at)) for at in order)
+    return all(_alike(exercise, trials[at].recognised, _mistaken_answer(exercise, mistake, seed, at)) for at in order)
 
 
 def _crashed(trial: Trial) -> bool:
@@ -229,21 +269,15 @@ def _named_beside_a_crash(exercise: Exercise, trials: Sequence[Trial], seed: int
     return [mistake for mistake in exercise.mistakes if _made(exercise, mistake, trials, seed, told)]
 
 
-def _alike(exercise: Exercise, trial: Trial, made: Reply | Failed) -> bool:
-    came = trial.came
+def _alike(exercise: Exercise, came, made) -> bool:
+    """Whether what a learner's function gave is what a mistake gives, both as `_recognised` sees them."""
     if isinstance(made, Failed) or isinstance(came, Failed):
         both = isinstance(made, Failed) and isinstance(came, Failed)
         return both and (came.kind, came.error) == (made.kind, made.error)
-    view = exercise.recognised_by or exercise.judged_on
-    if view is None:
-        return (
-            compare(made.value, came.value, exercise.tolerance, returns=_names_that_fit(exercise, made.value)) is None
-        )
-    try:
-        seen, learners = view(trial.case.inputs, made.value), view(trial.case.inputs, came.value)
-    except Exception:  # not of the kind that was asked for: no telling how it came about
+    if made is UNLIKE or came is UNLIKE:
         return False
-    return compare(seen, learners, exercise.tolerance) is None
+    whole = exercise.recognised_by is None and exercise.judged_on is None
+    return compare(made, came, exercise.tolerance, returns=_names_that_fit(exercise, made) if whole else ()) is None
 
 
 def _names_that_fit(exercise: Exercise, value) -> Sequence[str]:

@@ -29,6 +29,8 @@ def plain(value, depth: int = 0):
         raise NotPlain(f"Your answer is a list in a list, more than {DEEPEST} deep.")
     if value is None or isinstance(value, bool):
         return value
+    if type(value) is np.ndarray:  # the commonest kind, and so the first to be looked for
+        return _array(value)
     if isinstance(value, int | np.integer):
         return _whole_number(int(value))
     if isinstance(value, float | np.floating):

@@ -1,4 +1,4 @@
-"""What `make mutants` makes of a run: the run itself takes half an hour and is a command of its own."""
+"""What `make mutants` makes of a run: the run itself takes a quarter of an hour and is a command of its own."""
 
 import doctest
 import importlib.util
