@@ -21,6 +21,8 @@ _HOMES = {
     "curve_picture": "curve_svg",
     "EpochCounter": "epochs",
     "epoch_counter": "epochs",
+    "Landscape": "basins",
+    "landscape": "basins",
     "LearningRateRegimes": "regimes",
     "learning_rate_regimes": "regimes",
     "LossCurve": "losses",

@@ -31,6 +31,7 @@ SCRIPTS = {
     "lr_finder": "lrFinder",
     "batch_noise": "batchNoise",
     "epoch_counter": "epochCounter",
+    "landscape": "landscape",
 }
 """Every figure: the name of its short function in Python and of its file (without .js), and of the function in it."""
 
@@ -43,6 +44,7 @@ LIBRARY = (
     "mathematics/schedules",
     "mathematics/diagnose",
     "mathematics/noise",
+    "mathematics/outcomes",
 )
 """What figures share. Every statement at the outermost level of these files declares something."""
 
