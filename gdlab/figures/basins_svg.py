@@ -85,7 +85,7 @@ def landscape_picture(
         line([(x(0), down.start), (x(0), down.end)], INK, 1.5),
         text(
             x(0),
-            y(float(loss([0.0, 0.0] if plane else 0.0))) - 10,
+            y(float(loss([0.0, 0.0] if plane else 0.0))) + 18,
             "saddle" if plane else "ridge",
             "middle",
             ' opacity=".75"',

@@ -98,6 +98,8 @@ function landscape(model, el) {
     const [lr, noise] = [get("lr") * ratio, get("noise") / ratio].map((number) => Number(number.toPrecision(9)));
     moveTo({ surface, lr, noise });
   });
+  const rates = Object.entries(terrains).map(([value, { flat }]) => [value, slider({ label: "learning rate", symbol: "η",
+    min: 0.005 * flat, max: wellFastest * flat, step: 0.005 * flat, oninput: (lr) => moveTo({ lr }) })]);
   const noise = slider({ label: "gradient noise", symbol: "σ", min: 0, max: 2, step: 0.05, oninput: (noise) => moveTo({ noise }) });
   const when = slider({ label: "step", symbol: "", min: 0, max: get("steps"), step: 1, oninput: (frame) => set({ frame }) });
   const onRidge = button("", "On the ridge", () => moveTo({ start: 0 }));
@@ -122,7 +124,7 @@ function landscape(model, el) {
       moveTo({ start, lr: lr * ground().flat, noise: 0, guess: "", ask: true });
     },
   });
-  const root = frame({ stage, line, side: [predict, tag, surfaces, html("div", { class: "gdl-row" }, onRidge, nudge), noise, again, says, timePicture, when] });
+  const root = frame({ stage, line, side: [predict, tag, surfaces, html("div", { class: "gdl-row" }, onRidge, nudge), ...rates.map(([, node]) => node), noise, again, says, timePicture, when] });
   const moveTo = (changes) => set({ ...changes, frame: get("steps") });
 
   // ---- drawing
@@ -141,7 +143,8 @@ function landscape(model, el) {
     const line = (height) => trace(startsOf(300).map((at) => [x(at), y(height(at))]));
     // Along a contour of the saddle ½x² = L + ½y² − ¼y⁴.
     const half = (level, at) => 2 * level + at * at - at ** 4 / 2;
-    const contour = (level) => [-1, 1].map((sign) => line((at) => (half(level, at) < -0.02 ? NaN : sign * Math.sqrt(Math.max(0, half(level, at)))))).join("");
+    const near = (level, at) => [-0.013, 0, 0.013].some((by) => half(level, at + by) > 0);  // so that a contour closes
+    const contour = (level) => [-1, 1].map((sign) => line((at) => (near(level, at) ? sign * Math.sqrt(Math.max(0, half(level, at))) : NaN))).join("");
     build(curve, plane() ? { class: "gdl-heights", d: [-0.22, -0.12, 0, 0.25, 0.7, 1.3, 2.1, 3].map(contour).join("") }
       : { class: "gdl-curve", d: line(doubleWell.loss) }, []);
   }
@@ -212,7 +215,7 @@ function landscape(model, el) {
     const [sx, sy] = [clamp(spots[0][0], box.left, box.right), clamp(spots[0][1], 12, 184)];
     const called = (at, text, lower) => words(spot([0, at])[0], spot(plane() ? [0, at] : [at])[1] + lower, "gdl-minimum-name", "middle", text);
     const late = sx > width - 70;
-    names.replaceChildren(called(-1, "left well", 16), called(1, "right well", 16), called(0, ground().ridge, plane() ? 16 : -12),
+    names.replaceChildren(called(-1, "left well", 16), called(1, "right well", 16), called(0, ground().ridge, 18),
       words(sx + (late ? -12 : 12), sy - 5, "gdl-here", late ? "end" : "start", "start"));
     start.place(sx, sy, sx, sy);
     paintMaps();
@@ -221,6 +224,7 @@ function landscape(model, el) {
     const clear = !hidden() && !own() && !kicks.length;
     mapNames.replaceChildren(...(clear ? [stroke(x(0), map.top, x(0), map.bottom, "gdl-ridge")] : []),
       words(map.left, 15, "gdl-quiet-name", "start", ends.length > 1 ? `of ${wellSeeds} seeds from here, how many end where` : "where walks from here end"),
+      ...(kicks.length ? [words(map.right, map.top - 9, "gdl-quiet-name", "end", `with seed ${get("seed")}’s noise`)] : []),
       stroke(sx, 0, sx, gy - 11, "gdl-plumb"),
       ...[[0.125, "1/L″"], [0.25, "2/L″"]].flatMap(([lr, text]) => [stroke(map.left, down(lr * ground().flat), map.right, down(lr * ground().flat), "gdl-signal"),
         words(map.right - 4, down(lr * ground().flat) - 4, "", "end", `${text} = ${fmt(lr * ground().flat)}`)]),
@@ -253,6 +257,7 @@ function landscape(model, el) {
     const counts = endings.map((_, i) => some.filter((one) => one === i).length);
     const ending = endingWords[ends[0]] || ["", ""];
     Object.assign(root.dataset, { path: JSON.stringify(plane() ? bold() : bold().flat()), counts: JSON.stringify(counts), ending: endings[ends[0]], escape: off, frame: now });
+    tag.setAttribute("class", `gdl-regime gdl-ending-${hidden() ? 2 : ends[0]}`);
     tag.replaceChildren(...(hidden() ? ["?"] : [html("b", {}, ending[0]), " ", together(`L″·η = ${fmt((8 * get("lr")) / ground().flat)}`)]));
     const say = [html("b", {}, `Step ${now} of ${last()}.`), " ", together(`η = ${fmt(get("lr"))},`), " ", together(`${plane() ? "(x, y)" : "θ"} = ${plane() ? `(${here.map((one) => fmt(one)).join(", ")})` : fmt(here[0])},`),
       " ", together(`L = ${fmt(ground().loss(plane() ? here : here[0]))}.`), " "];
@@ -265,6 +270,10 @@ function landscape(model, el) {
     for (const node of [surfaces, onRidge, nudge, noise, again]) node.hidden = frozen;
     for (const node of [start, grip]) node.style.display = frozen ? "none" : "";
     surfaces.set(get("surface"));
+    for (const [value, node] of rates) {
+      node.hidden = frozen || value !== get("surface");
+      node.set(get("lr"));
+    }
     noise.set(get("noise"));
     when.set(now);
     when.style.visibility = hidden() ? "hidden" : "";

@@ -246,6 +246,20 @@ def test_keys_move_start_and_rate(show):
     expect(wells.start).to_have_attribute("aria-valuetext", "θ₀ = 1.9")
 
 
+def test_the_rate_has_a_slider_as_long_as_the_map_is_high(show):
+    for surface, scale in (("double_well", 1), ("saddle", 4)):
+        wells = show(landscape(surface=surface, start=0.4, ask=False))
+        rate = wells.page.get_by_role("slider", name="learning rate")
+        rate.fill(str(0.3 * scale))
+        expect(wells.map).to_have_attribute(
+            "aria-valuetext", f"{'y' if scale > 1 else 'θ'}₀ = 0.4, η = {0.3 * scale:g}"
+        )
+        expect(wells.label).to_have_text("bouncing L″·η = 2.4")
+        rate.press("End")
+        assert float(rate.input_value()) == pytest.approx(0.55 * scale)
+        expect(wells.label).to_contain_text("diverged")
+
+
 def test_a_key_that_changes_the_rate_leaves_a_nudge_what_it_is(show):
     wells = show(landscape(start=0.001, ask=False))
     wells.map.focus()
@@ -291,6 +305,7 @@ def test_the_fan_has_the_colours_of_its_ends_and_the_next_seed_is_one_of_it(show
         assert d.count("M") == counts[name]
     wells.button("Next seed").click()
     wells.expect_walk(landscape(start=0.0, noise=1.0, seed=1))
+    expect(wells.page.get_by_text("with seed 1’s noise")).to_be_visible()
     wells.noise.fill("0")
     expect(wells.button("Next seed")).to_have_attribute("aria-disabled", "true")
     expect(wells.says).to_have_text("Without noise every seed goes the same way.")
