@@ -1,5 +1,5 @@
 # Two commands do everything:  make course  ·  make test
-# Settings: PYTHON=python3.12 picks the interpreter; PORT=8080 serves the book there; PROCESSES=1 leaves mutants one processor; UV_TORCH_BACKEND=cpu fetches PyTorch's smaller CPU build.
+# Settings: PYTHON=python3.12 picks the interpreter; PORT=8080 serves the book there; TESTS=tests/judge runs these tests only; PROCESSES=1 leaves mutants one processor; UV_TORCH_BACKEND=cpu fetches PyTorch's smaller CPU build.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -26,10 +26,10 @@ lab: $(READY)  ## open your own copy of the exercises in JupyterLab
 	@$(BIN)/gdlab lab
 
 test: $(READY)  ## run every test that needs no system package
-	@$(BIN)/python -m pytest $(WORKERS) -m "not system"
+	@$(BIN)/python -m pytest $(WORKERS) -m "not system" $(TESTS)
 
 test-all: $(READY)  ## run every test: needs a Chromium on this machine
-	@$(BIN)/python -m pytest $(WORKERS)
+	@$(BIN)/python -m pytest $(WORKERS) $(TESTS)
 
 MATHEMATICS := rules schedules batching counting loop objectives diagnose
 
