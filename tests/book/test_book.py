@@ -8,33 +8,16 @@ import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 from gdlab import book
 from gdlab.book import BookError, build_book, open_server, serve_book
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def small_book(tmp_path):
-    """A book of one notebook, with the real book's settings: `small_book("1 + 1", text="…")` -> root."""
-
-    def write(*cells, text="# A page"):
-        folder = tmp_path / "book"
-        folder.mkdir(exist_ok=True)
-        config = (ROOT / "_config.yml").read_text(encoding="utf-8")
-        config = re.sub(r"^(logo|  favicon|    html_extra_path):.*\n", "", config, flags=re.M)
-        (tmp_path / "_config.yml").write_text(config, encoding="utf-8")
-        (folder / "_toc.yml").write_text("format: jb-book\nroot: index\n", encoding="utf-8")
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        page = [nbformat.v4.new_markdown_cell(text), *map(nbformat.v4.new_code_cell, cells)]
-        nbformat.write(nbformat.v4.new_notebook(metadata={"kernelspec": kernel}, cells=page), folder / "index.ipynb")
-        return tmp_path
-
-    return write
 
 
 def age(path):
@@ -132,15 +115,15 @@ def outside(page):
     return [url for url in fetched if re.match(r"(?:https?:)?//", url) and "www.w3.org" not in url]
 
 
-@pytest.fixture(scope="module")
-def real_book():
-    return build_book(ROOT).parent
-
-
 def test_no_page_and_no_style_asks_another_host(real_book):
     files = [*real_book.rglob("*.html"), *real_book.rglob("*.css")]
     assert len(files) > 3
     assert {str(path): found for path in files if (found := outside(path.read_text(encoding="utf-8")))} == {}
+
+
+def pages_of(book):
+    """The pages that someone wrote; the index and the search page are the theme's own."""
+    return [page for page in sorted(book.glob("*.html")) if page.stem not in ("genindex", "search")]
 
 
 def test_formulas_have_their_fonts(real_book):
@@ -156,6 +139,37 @@ def test_formulas_have_their_fonts(real_book):
 
 def test_every_page_says_its_licence(real_book):
     assert "CC BY 4.0" in (real_book / "index.html").read_text(encoding="utf-8")
+
+
+def test_every_page_says_where_mistakes_are_reported(real_book):
+    for page in pages_of(real_book):
+        assert 'href="errata.html"' in page.read_text(encoding="utf-8"), page
+
+
+def test_a_shared_link_shows_a_card_and_says_what_the_page_is_about(real_book):
+    card = real_book / "_static" / "card.png"
+    assert int.from_bytes(card.read_bytes()[16:20]) == 1200 and int.from_bytes(card.read_bytes()[20:24]) == 630
+    page = BeautifulSoup((real_book / "01-update-rule.html").read_text(encoding="utf-8"), "html.parser")
+    said = {tag["property"]: tag["content"] for tag in page.find_all("meta", property=True)}
+    assert said["og:image"] == "_static/card.png" and said["og:image:alt"]
+    assert said["og:title"] == "The update rule" and len(said["og:description"]) > 100
+
+
+def test_every_link_within_the_book_leads_somewhere(real_book):
+    """To a file that is there, and to a place in it that is there."""
+    pages = {page: BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser") for page in pages_of(real_book)}
+    places = {page: {tag["id"] for tag in soup.find_all(id=True)} for page, soup in pages.items()}
+    links = [(page, tag["href"]) for page, soup in pages.items() for tag in soup.find_all("a", href=True)]
+    within = [(page, urlsplit(href)) for page, href in links if not urlsplit(href).scheme]
+    assert len(within) > 100
+    astray = []
+    for page, link in within:
+        there = (page.parent / unquote(link.path)).resolve() if link.path else page
+        figure = set(re.findall(r"(\w+(?:-\d+)?)\.\w+=", link.fragment))  # the setting of a figure: #bowl_walk.lr=0.9
+        wanted = figure or ({unquote(link.fragment)} if link.fragment else set())
+        if not there.is_file() or (there in places and not wanted <= places[there]):
+            astray.append((page.name, link.geturl()))
+    assert astray == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "book").rglob("*.ipynb")), ids=lambda path: path.name)
