@@ -29,6 +29,8 @@ _HOMES = {
     "loss_curve": "losses",
     "LrFinder": "finder",
     "lr_finder": "finder",
+    "Race": "contest",
+    "race": "contest",
     "SchedulePlot": "schedule",
     "schedule_plot": "schedule",
     "tiles_picture": "tiles_svg",

@@ -31,6 +31,7 @@ SCRIPTS = {
     "lr_finder": "lrFinder",
     "batch_noise": "batchNoise",
     "epoch_counter": "epochCounter",
+    "race": "optimizerRace",
     "landscape": "landscape",
 }
 """Every figure: the name of its short function in Python and of its file (without .js), and of the function in it."""
@@ -62,12 +63,19 @@ def packed(name: str) -> str:
 
 
 def squeezed(script: str) -> str:
+    """The same script without comments, indentation, and the spaces around signs.
+
+    >>> squeezed("const a = b ? [1, 2] : c - d;  // why")
+    'const a=b?[1,2]:c-d;'
+    """
     lines = (re.sub(r"([;,{(\[])  // .*$", r"\1", line).strip() for line in script.splitlines())
     text = "\n".join(line for line in lines if line and not line.startswith("//"))
-    # Not around + and −: "a + +b" is not "a++b".
-    return "".join(
-        part if quoted else re.sub(r"\s*([=<>?:,;(){}\[\]&|*]+)\s*", r"\1", part) for part, quoted in _parts(text)
-    )
+    return "".join(part if quoted else _tight(part) for part, quoted in _parts(text))
+
+
+def _tight(code: str) -> str:
+    code = re.sub(r"\s*([=<>?:,;(){}\[\]&|*]+|!==?)\s*", r"\1", code)
+    return re.sub(r" ([-+/%]) (?![-+/])", r"\1", code)  # "a + +b" is not "a++b"
 
 
 def _parts(script: str) -> Iterator[tuple[str, bool]]:

@@ -60,13 +60,15 @@ def test_packing_leaves_out_comments_and_spaces_and_nothing_else():
     ("written", "kept"),
     [
         ("const a = [1, 2];  // two\nlet b = a ? a : 3;", "const a=[1,2];let b=a?a:3;"),
+        ("a + b - c / d % e", "a+b-c/d%e"),
         ("a + +b - -c", "a + +b - -c"),
+        ("a !== b && !c", "a!==b&&!c"),
         ("return a in b", "return a in b"),
         ('say("a , b \\" = c")', 'say("a , b \\" = c")'),
         ('`a , ${b , c} = ${d ? `e : f` : "g ; h"} ; i` , j', '`a , ${b,c} = ${d?`e : f`:"g ; h"} ; i`,j'),
         ("`a {, b` , { c : `}` , d }", "`a {, b`,{c:`}`,d}"),
     ],
-    ids=["signs", "plus and minus", "words", "string", "template", "braces"],
+    ids=["signs", "sums", "plus and minus", "not", "words", "string", "template", "braces"],
 )
 def test_packing_keeps_what_stands_between_quotes(written, kept):
     assert squeezed(written) == kept
