@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -350,13 +352,36 @@ def bench_figures(
     """
     from gdlab.bench import figures as measured
 
-    with Progress(TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), console=complaints) as bar:
-        task = bar.add_task("Dragging", total=None)
+    _measure_in_a_browser("Dragging", measured.bench_figures(seconds), measured, results)
+
+
+@bench.command("pages")
+def bench_pages(
+    rounds: Annotated[int, typer.Option(help="How often each page is opened.", min=1)] = 5,
+    results: TableFolder = None,
+) -> None:
+    """Open every page of the book in a real Chromium: what it weighs, and how long until its figures answer.
+
+    [bold]Example:[/]  gdlab bench pages --rounds 3
+    """
+    from gdlab.bench import pages as measured
+
+    book = _build(course_root()).parent
+    _measure_in_a_browser("Opening", measured.bench_pages(book, rounds), measured, results)
+
+
+def _measure_in_a_browser(what: str, measurements: Iterator, measured: ModuleType, results: Path | None) -> None:
+    """Show how far a measurement is, and print its table at the end."""
+    from gdlab.bench.browser import NoBrowser
+
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=complaints, transient=True) as bar:
+        task = bar.add_task(what, total=None)
         try:
-            for news in measured.bench_figures(seconds):
+            for news in measurements:
                 if not isinstance(news, measured.Table):
                     bar.update(task, description=news[0], completed=news[1], total=news[2])
-        except measured.NoBrowser as error:
+        except NoBrowser as error:
             _fail(str(error))
     _print_page(measured.write_table(news, _table_folder(results)))
 

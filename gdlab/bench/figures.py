@@ -7,16 +7,15 @@ the processor alone, so a machine with a graphics card does better.
 """
 
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gdlab.bench.browser import chromium
 from gdlab.bench.machine import this_machine
 
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 2.0
 FRAME = 1000 / 60  # milliseconds
 
@@ -31,10 +30,6 @@ COUNT = """() => {
     };
     requestAnimationFrame(frame);
 }"""
-
-
-class NoBrowser(Exception):
-    """There is no browser to measure in; the message says how to get one."""
 
 
 @dataclass(frozen=True)
@@ -68,21 +63,12 @@ def bench_figures(seconds: float = SECONDS) -> Iterator[tuple[str, int, int] | T
     """
     from gdlab.figures.base import SCRIPTS
 
-    program = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    if program is None:
-        raise NoBrowser("The figures are measured in a real browser, and none was found: install Chromium.")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        raise NoBrowser("The figures are measured with Playwright: pip install 'gdlab[test]'.") from error
     rows = []
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory(prefix="gdlab-bench-") as scratch:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-quic"])
+    with chromium() as browser, tempfile.TemporaryDirectory(prefix="gdlab-bench-") as scratch:
         version = browser.version
         for figure in SCRIPTS:
             rows.append(_measure(browser, figure, Path(scratch), seconds))
             yield figure, len(rows), len(SCRIPTS)
-        browser.close()
     yield Table(tuple(rows), this_machine(Chromium=f"{version}, without a graphics card"))
 
 

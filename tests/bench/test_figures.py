@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gdlab.bench import browser
 from gdlab.bench import figures as measured
 from gdlab.figures.base import SCRIPTS
 
@@ -23,6 +24,6 @@ def test_every_figure_is_dragged_and_its_row_is_written(tmp_path):
 
 
 def test_without_a_browser_it_says_how_to_get_one(monkeypatch):
-    monkeypatch.setattr(measured, "CHROMIUMS", ("no-such-browser",))
-    with pytest.raises(measured.NoBrowser, match="install Chromium"):
+    monkeypatch.setattr(browser, "CHROMIUMS", ("no-such-browser",))
+    with pytest.raises(browser.NoBrowser, match="install Chromium"):
         list(measured.bench_figures())

@@ -19,12 +19,12 @@ import nbformat
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from gdlab.bench.browser import CHROMIUMS
 from gdlab.book import build_book, kernel_environment, open_server
 from gdlab.figures.base import MIME, page_script, source
 from gdlab.figures.page import figure_html
 
 ROOT = Path(__file__).parents[2]
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-sandbox",  # Chromium's own sandbox does not start as root; only our own pages are opened
     "--disable-gpu",

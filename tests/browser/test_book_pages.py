@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from gdlab.bench.pages import open_anew
 from gdlab.figures.base import SCRIPTS
 
 pytestmark = pytest.mark.system
@@ -40,6 +41,14 @@ def test_every_page_opens_without_an_error_and_without_another_host(page, addres
     for name in chapters(built_book):
         open_page(page, f"{address}/{name}")
         assert page.locator("h1").count() >= 1
+
+
+MOST_KILOBYTES = 700
+
+
+def test_no_page_weighs_more_than_a_phone_likes(browser, built_book, built_book_url):
+    weights = {name: open_anew(browser, f"{built_book_url}/{name}")[2] for name in chapters(built_book)}
+    assert {name: weight for name, weight in weights.items() if weight > MOST_KILOBYTES} == {}
 
 
 def test_formulas_are_drawn_with_their_own_font(page, address):

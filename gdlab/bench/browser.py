@@ -1,0 +1,31 @@
+"""The browser that figures and pages are measured in: Debian's Chromium, driven by Playwright, without a graphics card."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class NoBrowser(Exception):
+    """There is no browser to measure in; the message says how to get one."""
+
+
+@contextmanager
+def chromium() -> Iterator:
+    """A Playwright browser, closed at the end.
+
+    Raises:
+        NoBrowser: if there is no Chromium, or Playwright is not installed.
+    """
+    program = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if program is None:
+        raise NoBrowser("This is measured in a real browser, and none was found: install Chromium.")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise NoBrowser("This is measured with Playwright: pip install 'gdlab[test]'.") from error
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-quic"])
+        yield browser
+        browser.close()
