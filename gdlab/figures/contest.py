@@ -185,7 +185,7 @@ def walk(rule: OwnRule, objective: Objective, start: tuple[float, float], lr: fl
             state, take = rule.init(theta), rule.step
         for step in range(steps):
             with np.errstate(all="ignore"):  # a walk may fly off
-                theta, state = _theta_and_state(take(theta.copy(), objective.grad(theta), state, step, lr))
+                theta, state = _theta_and_state(take(theta, objective.grad(theta), state, step, lr))
             path.append(theta.tolist())
     except Exception as error:
         return path, trouble(error, name)
@@ -254,7 +254,7 @@ class Race(Figure):
         if unknown := [name for name in self._rates if name not in self._own]:
             raise ValueError(f"rates has a rate for {unknown[0]!r}, but rules has no rule of that name.")
         self._names = [f"your {name}" if name.lower() in RULES else name for name in self._own]
-        first = {"frame": min(40, traits.get("steps", 150)), "highlight": OWN[0] if self._own else "momentum"}
+        first = {"highlight": OWN[0] if self._own else "momentum"}
         there = traits.get("landscape", "ravine")
         place = settings_of(there) if there in LANDSCAPES else {}  # else the trait says what is wrong
         super().__init__(**{**first, **place, **traits}, landscapes=self._sheets(), field=self._field())

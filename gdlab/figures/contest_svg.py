@@ -148,8 +148,8 @@ def _contours(objective: Objective, x: Axis, y: Axis, levels: tuple[float, float
     lines = []
     for i in range(count):
         level = low + (high - low) * ((i + 1) / count) ** power
-        paths = [_path(chain, loss - level, across, down) for chain in contour_lines(loss, level)]
-        lines.append(f'<path d="{"".join(paths)}" fill="none" stroke="{INK}" stroke-opacity=".18"/>')
+        d = contour_path(loss, level, across, down)
+        lines.append(f'<path d="{d}" fill="none" stroke="{INK}" stroke-opacity=".18"/>')
     return lines
 
 
@@ -185,12 +185,20 @@ def _follow(edge: Edge, neighbours: dict[Edge, list[Edge]]) -> list[Edge]:
     return chain
 
 
-def _path(chain: list[Edge], signed: np.ndarray, across: np.ndarray, down: np.ndarray) -> str:
-    points = []
-    for row, column, downwards in chain:
-        other = (row + downwards, column + 1 - downwards)
-        part = signed[row, column] / (signed[row, column] - signed[other])
-        px = across[column] + part * (across[other[1]] - across[column])
-        py = down[row] + part * (down[other[0]] - down[row])
-        points.append(f"{px:.1f} {py:.1f}")
-    return "M" + "L".join(points)
+def contour_path(heights: np.ndarray, level: float, across: np.ndarray, down: np.ndarray) -> str:
+    """The same lines as an SVG path, for a grid whose columns stand at `across` and whose rows stand at `down`.
+
+    >>> contour_path(np.array([[0.0, 0.0], [0.0, 1.0]]), 0.5, np.array([0.0, 10.0]), np.array([0.0, 10.0]))
+    'M10.0 5.0L5.0 10.0'
+    """
+    lines = []
+    for chain in contour_lines(heights, level):
+        points = []
+        for row, column, downwards in chain:
+            other = row + downwards, column + 1 - downwards
+            part = (level - heights[row, column]) / (heights[other] - heights[row, column])
+            px = across[column] + part * (across[other[1]] - across[column])
+            py = down[row] + part * (down[other[0]] - down[row])
+            points.append(f"{px:.1f} {py:.1f}")
+        lines.append("M" + "L".join(points))
+    return "".join(lines)

@@ -233,6 +233,7 @@ function optimizerRace(model, el) {
 
   function paintPointed() {
     const [one, step] = near || [];
+    names.style.opacity = one ? 0.2 : 1;
     both.forEach(([, which], i) => {
       if (!one) return pointed[i].replaceChildren();
       const [cx, cy] = one[which][step];

@@ -1,6 +1,7 @@
 """The optimizer race in Python: gdlab's walks on every landscape, rules of a learner's own, and the picture on paper."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from gdlab import objectives, rules
 from gdlab.figures import race
 from gdlab.figures.base import MIME
 from gdlab.figures.contest import LANDSCAPES, MOST_OWN, RULES, rate_for, settings_of, two_wells, walk
-from gdlab.figures.contest_svg import contour_lines
+from gdlab.figures.contest_svg import contour_lines, contour_path
 
 
 def descent(theta, grad, state, step, lr):
@@ -197,6 +198,7 @@ def test_a_rule_that_flies_off_can_be_sent_to_a_browser_and_drawn():
     contest = race(rules={"mine": lambda theta, grad, state, step, lr: (theta * 1e200, state)}, steps=5)
     assert contest.own_paths[0][-1] == [None, None] and contest.trouble == ""
     json.dumps(contest._repr_mimebundle_()[0][MIME], allow_nan=False)
+    assert not re.search(r"\b(nan|inf)\b", contest.picture())
 
 
 def test_there_is_room_for_four_rules_and_a_rate_needs_its_rule():
@@ -247,6 +249,17 @@ def test_contour_lines_run_where_the_height_is(level):
     for row, column, down in ring:
         low, high = sorted((heights[row, column], heights[row + down, column + 1 - down]))
         assert low < level <= high
+
+
+def test_a_contour_path_meets_the_level_between_the_grids_points():
+    side = np.linspace(-20, 20, 41)
+    heights = side[None, :] ** 2 + side[:, None] ** 2
+    points = np.array(
+        [point.split() for point in re.split("[ML]", contour_path(heights, 100.0, side, side))[1:]], float
+    )
+    # Between grid points one unit apart a line across is off by ¼ in x² + y², and by rounding to one decimal.
+    assert len(points) > 50
+    assert np.hypot(*points.T) == pytest.approx(10.0, abs=0.06)
 
 
 def test_a_contour_line_that_leaves_the_grid_has_two_ends():
