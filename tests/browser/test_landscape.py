@@ -300,9 +300,12 @@ def test_on_the_ridge_it_stays_a_nudge_and_noise_escape_and_the_steps_are_counte
 def test_the_fan_has_the_colours_of_its_ends_and_the_next_seed_is_one_of_it(show):
     wells = show(landscape(start=0.0, noise=1.0, ask=False))
     counts = landscape(start=0.0, noise=1.0).shares()
+    middle = float(wells.page.locator("svg[aria-label^='The way, step'] .gdl-grid line").nth(1).get_attribute("y1"))
     for i, name in enumerate(OUTCOMES):
         d = wells.page.locator(f".gdl-fan.gdl-ending-{i}").get_attribute("d")
         assert d.count("M") == counts[name]
+        ends = [float(walk.split("L")[-1].split()[1]) for walk in d.split("M")[1:]]
+        assert all((end < middle) == (name == "right") for end in ends)
     wells.button("Next seed").click()
     wells.expect_walk(landscape(start=0.0, noise=1.0, seed=1))
     expect(wells.page.get_by_text("with seed 1’s noise")).to_be_visible()
@@ -367,10 +370,21 @@ def test_a_learners_own_step_is_drawn_with_its_map_and_what_needs_a_kernel_is_pu
     assert wells.data("path") == landscape(step=lambda theta, grad, lr: theta + lr * grad, start=0.4).trajectory()
     expect(wells.label).to_contain_text("stuck")
     assert wells.tiles("ridge")[0] > wells.tiles("diverged")[0] > 0
-    for control in (wells.map, wells.start, wells.noise, wells.button("On the ridge")):
+    rate = wells.page.get_by_role("slider", name="learning rate")
+    for control in (wells.map, wells.start, rate, wells.noise, wells.button("On the ridge")):
         expect(control).to_be_hidden()
     wells.step.fill("1")
     expect(wells.line).to_contain_text("Step 1 of 60.")
+
+
+def test_a_learners_own_strip_is_at_the_rate_that_is_set(show):
+    wells = show(landscape(step=lambda theta, grad, lr: theta - lr * grad, lr=0.3))
+    (right,) = outcome_map(middles(-1.9, 1.9, 60), [0.3])
+    strip = [wells.tiles(name)[1] for name in OUTCOMES]
+    assert [area / sum(strip) for area in strip] == pytest.approx(
+        [right.count(name) / 60 for name in OUTCOMES], abs=0.01
+    )
+    assert wells.tiles("left")[0] > 0 == strip[0]
 
 
 def test_a_learners_unwritten_step_says_what_to_do(show):

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from gdlab.figures.basins_svg import landscape_picture
+from gdlab.figures.basins_svg import LEFT, RIGHT, landscape_picture
 
 DRAW = "{http://www.w3.org/2000/svg}"
 RATES = [0.1, 0.3]
@@ -29,6 +29,9 @@ def test_equal_neighbours_make_one_tile_and_each_outcome_one_path():
     root = ElementTree.fromstring(landscape_picture("double_well", [0.5, 0.7], 0.1, RATES, ROWS))
     tiles = {node.get("fill"): node.get("d") for node in root.iter(f"{DRAW}path") if "url" in node.get("fill", "")}
     assert len(tiles) == 5 and sum(d.count("M") for d in tiles.values()) == 2 + 4
+    quarter, found = (RIGHT - LEFT) / 4, [d for d in tiles.values() for d in d[:-1].split("z")]
+    lefts = sorted((float(d[1:].split()[0]) - LEFT) / quarter for d in found)
+    assert lefts == pytest.approx([0, 0, 1, 2, 2, 3], abs=0.01)
 
 
 def test_who_cannot_see_it_hears_the_walk_and_the_shares():
