@@ -3,12 +3,10 @@
 A figure's output carries its state and its picture (`base.MIME`). `FigureRenderer` (myst-nb finds it by
 the entry point in pyproject.toml) writes both into the page; the script and the style that `setup`
 (a Sphinx extension, listed in _config.yml) adds to the book turn the state into the living figure. The
-picture stays for paper and for a reader without JavaScript. What the pages would carry for nothing
-(JupyterLab's copy of each figure, the theme's second set of icons) is left out.
+picture stays for paper and for a reader without JavaScript. JupyterLab's copy of each figure is left out.
 """
 
 import json
-import re
 from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +15,6 @@ from docutils import nodes
 
 from gdlab.figures.base import MIME, page_script, source
 
-ICON_SCRIPT = re.compile(r'<script[^>]* src="[^"]*fontawesome\.js[^"]*"></script>\n?')
 HTML_BUILDERS = ("html", "dirhtml", "singlehtml")
 
 
@@ -59,21 +56,8 @@ def _forget_widget_state(app, env) -> None:
         page.get("js_files", {}).pop("ipywidgets_state", None)
 
 
-def _drop_icon_script(app, error) -> None:
-    """Leave out the theme's 1.4 MB of icons in JavaScript: its style brings the same icons as a font."""
-    if error or app.builder.format != "html":
-        return
-    for page in Path(app.outdir).rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        if (slim := ICON_SCRIPT.sub("", text)) != text:
-            page.write_text(slim, encoding="utf-8")
-    for file in (Path(app.outdir) / "_static" / "scripts").glob("fontawesome.js*"):
-        file.unlink()
-
-
 def setup(app) -> dict[str, Any]:
     """Sphinx calls this for every extension in _config.yml."""
     app.connect("builder-inited", _write_assets)
     app.connect("env-updated", _forget_widget_state)
-    app.connect("build-finished", _drop_icon_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
