@@ -13,9 +13,11 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
 
 from gdlab import book
 from gdlab.book import BookError, build_book, open_server, serve_book
+from gdlab.lighter_pages import used_icons
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +105,14 @@ def test_a_figure_in_a_page_needs_nothing_from_outside(small_book):
     assert outside(page) == []
 
 
+def test_a_plot_is_drawn_sharp_and_for_both_themes(small_book):
+    plot = 'import matplotlib.pyplot as plt\nplt.style.use("gdlab.plots")\nplt.plot([1, 2])\nplt.xlabel("step");'
+    [picture] = build_book(small_book(plot)).parent.glob("_images/*.svg")
+    drawn = picture.read_text(encoding="utf-8")
+    assert "#0072b2" in drawn and "#737373" in drawn
+    assert "#ffffff" not in drawn and "#000000" not in drawn  # nothing is filled white, nothing is black
+
+
 # The real book, as committed
 
 
@@ -124,6 +134,20 @@ def test_no_page_and_no_style_asks_another_host(real_book):
 def pages_of(book):
     """The pages that someone wrote; the index and the search page are the theme's own."""
     return [page for page in sorted(book.glob("*.html")) if page.stem not in ("genindex", "search")]
+
+
+def test_the_icon_font_has_every_icon_that_is_shown_and_little_else(real_book):
+    [cut] = real_book.glob("_static/**/fa-solid-900.woff")
+    glyphs = set(TTFont(cut).getBestCmap())
+    assert glyphs >= {
+        0xF002,
+        0xF185,
+        0xF0EB,
+    }  # the search's glass and the theme's sun in pages, a tip's lamp in a style
+    assert glyphs >= used_icons(real_book) - {0xF09B, 0xF296}  # GitHub's and GitLab's marks are of another font
+    assert cut.stat().st_size < 10_000
+    theme = (real_book / "_static/styles/pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    assert theme.count("fa-solid-900") == 1 and "fa-solid-900.woff)" in theme
 
 
 def test_formulas_have_their_fonts(real_book):
