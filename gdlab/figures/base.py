@@ -63,10 +63,12 @@ def packed(name: str) -> str:
 
 
 def squeezed(script: str) -> str:
-    """The same script without comments, indentation, and the spaces around signs.
+    """The same script without comments, indentation, the spaces around signs, and the last sign before a bracket.
 
     >>> squeezed("const a = b ? [1, 2] : c - d;  // why")
     'const a=b?[1,2]:c-d;'
+    >>> squeezed("function f() { g([1, 2,]); }")
+    'function f(){g([1,2])}'
     """
     lines = (re.sub(r"([;,{(\[])  // .*$", r"\1", line).strip() for line in script.splitlines())
     text = "\n".join(line for line in lines if line and not line.startswith("//"))
@@ -75,7 +77,8 @@ def squeezed(script: str) -> str:
 
 def _tight(code: str) -> str:
     code = re.sub(r"\s*([=<>?:,;(){}\[\]&|*]+|!==?)\s*", r"\1", code)
-    return re.sub(r" ([-+/%]) (?![-+/])", r"\1", code)  # "a + +b" is not "a++b"
+    code = re.sub(r" ([-+/%]) (?![-+/])", r"\1", code)  # "a + +b" is not "a++b"
+    return re.sub(r";(?=})|,(?=[\])}])", "", code)
 
 
 def _parts(script: str) -> Iterator[tuple[str, bool]]:

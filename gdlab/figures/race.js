@@ -169,6 +169,7 @@ function optimizerRace(model, el) {
     paintMemory(first, taken);
     names.append(...apart.map(([one, spot]) => label(spot, one, taken)));
     paintPointed();
+    if (play.playing() && at() < last()) line.setAttribute("aria-live", "off");  // it would flood a screen reader
   }
 
   // Words beside a spot, where no others stand; nothing where there is no room.

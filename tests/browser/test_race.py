@@ -255,8 +255,10 @@ def test_steps_are_played_one_by_one(show):
     expect(contest.line).to_contain_text("Step 1 of 150.")
     contest.button("Play").click()
     expect(contest.line).not_to_contain_text("Step 1 of 150.")
+    expect(contest.line).to_have_attribute("aria-live", "off")
     contest.button("Pause").click()
-    expect(contest.button("Play")).to_be_visible()
+    contest.button("Back").click()
+    expect(contest.line).to_have_attribute("aria-live", "polite")
 
 
 def test_walks_and_losses_end_at_the_step_that_is_shown(show):
@@ -367,3 +369,6 @@ def test_a_learners_own_rule_is_asked_again_in_jupyterlab(notebook, run_in_kerne
     page.get_by_label("landscape", exact=True).select_option("beale")
     page.wait_for_function(same % "1")
     assert run_in_kernel(page, "print(contest.landscape, contest.own_rates)") == "beale [0.01]"
+    page.get_by_role("slider", name="learning rate").fill("-3")
+    page.wait_for_function(f"() => Math.abs({last}[8][1][1] - 1.5) < Math.abs({last}[0][1][1] - 1.5) / 9")
+    assert run_in_kernel(page, "print(contest.own_rates)") == "[0.001]"
