@@ -54,6 +54,21 @@ const words = (px, py, kind, anchor, ...lines) =>
   svg("text", { x: px, y: py, class: kind, "text-anchor": anchor },
     lines.map((text, i) => svg("tspan", { x: px, dy: i ? 17 : 0 }, text)));
 const extent = (lines) => 7.8 * Math.max(...lines.map((text) => text.length));  // about as wide as bold text of this size is
+// Names of one line that would cover one another: the later ones move up or down, where there is room.
+function keptApart(names, box) {
+  const taken = [];
+  for (const name of names) {
+    const [left, y] = ["x", "y"].map((axis) => Number(name.getAttribute(axis)));
+    const wide = extent([name.textContent]);
+    const start = name.getAttribute("text-anchor") === "end" ? left - wide : left;
+    const free = (by) => y + by > box.top && y + by < box.bottom - 4
+      && taken.every(([from, to, at]) => from > start + wide || to < start || Math.abs(at - y - by) >= 15);
+    const by = [0, 15, -15, 30, -30, 45, -45].find(free) || 0;
+    if (by) for (const node of [name, ...name.children]) node.setAttribute("y", y + by);
+    taken.push([start, start + wide, y + by]);
+  }
+  return names;
+}
 const together = (text) => html("span", { class: "gdl-whole" }, text);  // words that stay on one line
 
 // A path through points [px, py]; a gap where one is no place.

@@ -123,7 +123,7 @@ function lossCurve(model, el) {
     const turn = validated() ? held[lowest()] : [NaN, NaN];
     const over = get("overfitting") && Number.isFinite(turn[0]) && lowest() < held.length - 1;
     build(past, { x: over ? turn[0] : 0, y: 0, width: over ? box.right + 4 - turn[0] : 0, height }, []);
-    if (over) names.push(logarithmic ? words(turn[0] + 8, box.bottom - 9, "gdl-quiet-name", "start", "overfitting")
+    if (over) names.push(logarithmic ? words(Math.min(turn[0] + 8, box.right + 4 - extent(["overfitting"])), box.bottom - 9, "gdl-quiet-name", "start", "overfitting")
       : words(box.right - 4, box.top + 50, "gdl-quiet-name", "end", "overfitting"));
 
     const [end, kept] = validated() ? earlyStop(get("val_losses"), get("patience")) : [0, 0];
@@ -154,8 +154,8 @@ function lossCurve(model, el) {
     const py = clamp(Number.isFinite(y(spot)) ? y(spot) : box.bottom, box.top, box.bottom);
     cursor.place(px, py);
     const far = px + 14 + extent([`step ${step}`]) > box.right;
-    label.replaceChildren(stroke(px, box.bottom, px, py, "gdl-drop"), ...names,
-      words(px + (far ? -14 : 14), Math.max(py - 6, box.top + 40), "gdl-here", far ? "end" : "start", `step ${step}`));
+    names.push(words(px + (far ? -14 : 14), Math.max(py - 6, box.top + 40), "gdl-here", far ? "end" : "start", `step ${step}`));
+    label.replaceChildren(stroke(px, box.bottom, px, py, "gdl-drop"), ...keptApart(names, box));
   }
 
   // ---- numbers

@@ -209,3 +209,18 @@ def test_odd_losses_do_no_harm(show, losses):
     expect(curve.line).to_contain_text(
         "Your losses" if losses is None else "no losses yet" if not losses else f"Step {len(losses) - 1}."
     )
+
+
+NAMES = """() => [...document.querySelectorAll('.gdl-stage svg text')].filter((node) => !node.closest('.gdl-grid'))
+    .map((node) => ({ text: node.textContent, ...node.getBoundingClientRect().toJSON() }))"""
+
+
+@pytest.mark.parametrize("step", [0, 20, 60, 85, 120])
+def test_on_a_phone_no_name_covers_another(show, step):
+    curve = show(loss_curve(loss_axis="log", step_axis="log", step=step), **PHONE)
+    names = curve.page.evaluate(NAMES)
+    assert len(names) >= 6
+    for i, one in enumerate(names):
+        for other in names[:i]:
+            beside = one["right"] < other["left"] + 4 or other["right"] < one["left"] + 4
+            assert beside or abs(one["top"] - other["top"]) > 11, (one["text"], other["text"])
