@@ -36,7 +36,11 @@ def without_namespaces() -> list[str]:
     return [str(find_bubblewrap()), "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--"]
 
 
-@pytest.mark.parametrize("command", ["", "course", "book", "lab", "release", "grade", "bench rules"])
+COMMANDS = ["", "course", "book", "lab", "check", "progress", "reset", "release", "grade", "audit"]
+COMMANDS += [f"bench {what}" for what in ("rules", "check", "figures", "pages")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command, root):
     done = gdlab(*command.split(), "--help", cwd=root)
     assert done.returncode == 0
