@@ -52,8 +52,7 @@ function optimizerRace(model, el) {
 
   // ---- the page
 
-  let x, y, along, up, box, lossBox, near;
-  let laid = "";
+  let x, y, along, up, box, lossBox, near, laid, fitted;
     const grid = svg("g", { class: "gdl-grid gdl-bare" });
   const levels = svg("path", { class: "gdl-level" });
   const [trails, heads, curves, spots, memory, marks, names, ...pointed] = Array.from({ length: 9 }, () => svg("g", {}));
@@ -131,9 +130,11 @@ function optimizerRace(model, el) {
   function paint(width) {
     if (laid !== (laid = width + get("landscape"))) layOut(width);
     const top = 10 ** Math.ceil(Math.log10(clamp(surface().loss(start()) - lowest, 1, 1e6)) + 0.3);
-    along = scale([0, last()], [lossBox.left, lossBox.right]);
-    up = scale([1e-6, top], [lossBox.bottom, lossBox.top], true);
-    drawAxes(lossGrid, along, up, lossBox, { across: 6, up: 4, xName: "", yName: "loss above the lowest, L − L*" });
+    if (fitted !== (fitted = [laid, top, last()].join())) {
+      along = scale([0, last()], [lossBox.left, lossBox.right]);
+      up = scale([1e-6, top], [lossBox.bottom, lossBox.top], true);
+      drawAxes(lossGrid, along, up, lossBox, { across: 6, up: 4, xName: "", yName: "loss above the lowest, L − L*" });
+    }
     const first = lead();
     for (const one of runners) {
       const until = one.on() ? at() + 1 : 0;
