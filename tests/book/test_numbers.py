@@ -32,7 +32,7 @@ from gdlab.book import build_book
 ROOT = Path(__file__).parents[2]
 REFERENCES = parse_file(ROOT / "book" / "references.bib").entries
 CITED_NUMBERS = tomllib.loads((ROOT / "tests" / "book" / "cited_numbers.toml").read_text(encoding="utf-8"))["number"]
-CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("0[1-4]-*.ipynb"))
+CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("0[1-5]-*.ipynb"))
 AT_MOST = 60
 
 MAGNITUDES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "M": 1e6, "B": 1e9, "T": 1e12}
