@@ -47,8 +47,7 @@ NUMBER = re.compile(
     r"(?:[\s~]?(?P<word>thousand|million|billion|trillion)|(?P<letter>[MBT])\b)?(?P<percent>\s?\\?%)?)"
 )
 LOCATOR = re.compile(
-    r"\b(?:[Ss]ections?|[Tt]ables?|[Ff]igures?|[Ee]quations?|[Cc]hapters?|pages?|volume|appendix)\s+[A-Z]?[\d.]*\d"
-    r"(?:[–-]\d+)?"
+    r"\b(?i:sections?|tables?|figures?|equations?|chapters?|pages?|volume|appendix)\s+[A-Z]?[\d.]*\d(?:[–-]\d+)?"
 )
 NAMES = re.compile(r"\b(?:Llama|PyTorch|TensorFlow) \d+\.\d+\b")
 MINUTES = re.compile(
