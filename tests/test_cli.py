@@ -7,13 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from gdlab.assignments import assignments
 from gdlab.grading.bubblewrap import find_bubblewrap
 
+LONGEST = 300  # seconds: a bound on what hangs, not a claim about speed
 GDLAB = str(Path(sys.executable).parent / "gdlab")
 
 
@@ -143,7 +146,12 @@ def test_make_alone_lists_the_commands(root):
 def on_a_terminal(command: list[str], cwd: Path, until: str) -> tuple[int, str]:
     """Run a command on a terminal, interrupt it as Ctrl-C does once it has printed `until`; exit status and output."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(command, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    hear_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # jobs in the background are born deaf to it
+    process = subprocess.Popen(
+        command, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=hear_ctrl_c
+    )
+    impatience = Timer(LONGEST, process.kill)
+    impatience.start()
     os.close(theirs)
     printed, pressed = "", False
     while True:
@@ -155,6 +163,7 @@ def on_a_terminal(command: list[str], cwd: Path, until: str) -> tuple[int, str]:
             os.killpg(process.pid, signal.SIGINT)
             pressed = True
     os.close(ours)
+    impatience.cancel()
     return process.wait(), printed
 
 
