@@ -22,8 +22,8 @@ from gdlab.audit.lazy import CONSTANTS, never_ends, public_cases_by_heart, right
 from gdlab.audit.mutants import Mutant, mutants_of
 from gdlab.audit.solutions import Solution
 from gdlab.judge.answer import Local
-from gdlab.judge.exercise import Exercise, Functions
-from gdlab.judge.judge import judge
+from gdlab.judge.exercise import Exercise, Functions, Mistake
+from gdlab.judge.judge import judge, judge_mistake
 from gdlab.judge.verdict import Verdict
 from gdlab.learn import PUBLIC_SEED
 
@@ -107,11 +107,15 @@ def audit(assignment: str, exercise: Exercise, solution: Solution, rounds: int, 
 
 def verdict_of(exercise: Exercise, functions: Functions, seed: int) -> Verdict | None:
     """The judge's verdict, None for an answer that never ends."""
-    functions = functions if isinstance(functions, tuple) else (functions,)
+    answers = [Local(function) for function in (functions if isinstance(functions, tuple) else (functions,))]
+    return _unless_endless(lambda: judge(exercise, answers, seed))
+
+
+def _unless_endless(verdict: Callable[[], Verdict]) -> Verdict | None:
     _import_torch()
     try:
         with _bounded(FOR_EVER):
-            return judge(exercise, [Local(function) for function in functions], seed)
+            return verdict()
     except (NeverEnds, RecursionError, MemoryError, SystemExit):
         return None
 
@@ -142,9 +146,11 @@ def _bounded(seconds: float) -> Iterator[None]:
 def _misjudged(exercise: Exercise, right: Sequence[tuple[str, Functions]], seeds: Iterable[int]) -> dict[str, str]:
     """The mistakes and right answers that are not judged as such in every round, each with a sentence."""
     found: dict[str, str] = {}
-    for seed in seeds:  # round by round, since the judge remembers what belongs to a seed
+    for turn, seed in enumerate(seeds):  # round by round, since the judge remembers what belongs to a seed
         for mistake in exercise.mistakes:
-            verdict = verdict_of(exercise, mistake.function, seed)
+            verdict = (
+                verdict_of(exercise, mistake.function, seed) if turn == 0 else _of_mistake(exercise, mistake, seed)
+            )
             if verdict is None or verdict.right or verdict.mistakes != (mistake.name,):
                 what = "never ends" if verdict is None else f"is {verdict.outcome}, called {list(verdict.mistakes)}"
                 found.setdefault(mistake.name, f"The mistake {mistake.name} {what} in round {seed}.")
@@ -154,6 +160,11 @@ def _misjudged(exercise: Exercise, right: Sequence[tuple[str, Functions]], seeds
                 what = "never ends" if verdict is None else f"is {verdict.outcome} ({' '.join(verdict.sentences)})"
                 found.setdefault(style, f"A right answer, {style}, {what} in round {seed}.")
     return found
+
+
+def _of_mistake(exercise: Exercise, mistake: Mistake, seed: int) -> Verdict | None:
+    """As `verdict_of` its function, which the first round asks like a learner's, with each answer computed once."""
+    return _unless_endless(lambda: judge_mistake(exercise, mistake, seed))
 
 
 def _lazy_answers(exercise: Exercise) -> list[tuple[str, tuple[Callable, ...], float, int]]:

@@ -1,5 +1,6 @@
 """Auditing many exercises at once: one process for each core, one exercise after the other in each."""
 
+import gc
 import os
 import resource
 import warnings
@@ -53,6 +54,7 @@ def chosen(names: Sequence[str]) -> list[tuple[str, str]]:
 def _prepare() -> None:
     """Bound the memory, which some mutants would fill, and keep what they warn of to themselves."""
     warnings.simplefilter("ignore")
+    gc.set_threshold(100_000, 50, 100)  # a tenth of the time went into looking for garbage
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
 

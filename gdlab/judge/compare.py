@@ -10,6 +10,7 @@ exactly. Several things returned together, lists of unlike arrays and dicts are 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,16 @@ class Difference:
     """The first place where an answer is wrong: a sentence ("" for a single number), and the two values there."""
 
     sentence: str
-    expected: str
-    got: str
+    right: Any
+    yours: Any
+
+    @property
+    def expected(self) -> str:
+        return show(self.right)
+
+    @property
+    def got(self) -> str:
+        return show(self.yours)
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ def compare(
         return _compare_lists(expected, got, tolerance, axes, place)
     if not is_numeric(expected):
         same = type(expected) is type(got) and expected == got
-        return None if same else _difference(_at(place, "it is not the value expected."), expected, got)
+        return None if same else Difference(_at(place, "it is not the value expected."), expected, got)
     return _compare_numbers(expected, got, tolerance, () if isinstance(axes, Mapping) else axes, place)
 
 
@@ -66,9 +75,9 @@ def _compare_entries(expected, got, tolerance, axes, returns) -> Difference | No
     """Several things returned together; `plain` has stacked them where they are alike."""
     wanted = f"It should return {len(returns)} things: {', '.join(returns)}."
     if not _has_entries(got):
-        return _difference(wanted, expected, got)
+        return Difference(wanted, expected, got)
     if len(got) != len(returns):
-        return _difference(f"{wanted} Yours returned {len(got)}.", expected, got)
+        return Difference(f"{wanted} Yours returned {len(got)}.", expected, got)
     for name, right, yours in zip(returns, expected, got, strict=True):
         named = axes.get(name, ()) if isinstance(axes, Mapping) else axes
         difference = compare(_unboxed(right), _unboxed(yours), tolerance, named, place=name)
@@ -79,7 +88,7 @@ def _compare_entries(expected, got, tolerance, axes, returns) -> Difference | No
 
 def _compare_dicts(expected, got, tolerance, axes, place) -> Difference | None:
     if not isinstance(got, dict) or got.keys() != expected.keys():
-        return _difference(_at(place, f"{', '.join(expected)} are expected."), expected, got)
+        return Difference(_at(place, f"{', '.join(expected)} are expected."), expected, got)
     for name, right in expected.items():
         named = axes.get(name, ()) if isinstance(axes, Mapping) else axes
         difference = compare(right, got[name], tolerance, named, place=f"{place}, {name}" if place else name)
@@ -91,11 +100,9 @@ def _compare_dicts(expected, got, tolerance, axes, place) -> Difference | None:
 def _compare_lists(expected, got, tolerance, axes, place) -> Difference | None:
     """Entry by entry; an array that `plain` made of a list of alike entries is a list still."""
     if not _has_entries(got):
-        return _difference(_at(place, "a list is expected."), expected, got)
+        return Difference(_at(place, "a list is expected."), expected, got)
     if len(got) != len(expected):
-        return _difference(
-            _at(place, f"there are {len(got)} entries, but {len(expected)} are expected."), expected, got
-        )
+        return Difference(_at(place, f"there are {len(got)} entries, but {len(expected)} are expected."), expected, got)
     named = () if isinstance(axes, Mapping) else axes
     for i, (right, yours) in enumerate(zip(expected, got, strict=True)):
         here = f"{named[0] if named else 'entry'} {i}"
@@ -109,23 +116,21 @@ def _compare_lists(expected, got, tolerance, axes, place) -> Difference | None:
 
 def _compare_numbers(expected, got, tolerance, axes, place) -> Difference | None:
     if got is None:
-        return _difference(_at(place, "your function returned nothing (None)."), expected, got)
+        return Difference(_at(place, "your function returned nothing (None)."), expected, got)
     if not is_numeric(got):
-        return _difference(_at(place, "your function did not return numbers."), expected, got)
+        return Difference(_at(place, "your function did not return numbers."), expected, got)
     if isinstance(expected, int) and isinstance(got, int):  # exact beyond what a float can hold
-        return None if abs(expected - got) <= tolerance * abs(expected) else _difference(_at(place), expected, got)
+        return None if abs(expected - got) <= tolerance * abs(expected) else Difference(_at(place), expected, got)
     right, yours = np.asarray(expected, dtype=float), np.asarray(got, dtype=float)
-    if right.size == yours.size == 0:
+    if right.size == yours.size == 0 or right.shape == yours.shape and (right == yours).all():
         return None
     if right.shape != yours.shape:
-        return _difference(_at(place, f"the shape is {_shape(yours)}, but {_shape(right)} is expected."), expected, got)
+        return Difference(_at(place, f"the shape is {_shape(yours)}, but {_shape(right)} is expected."), expected, got)
     wrong = ~_equal(right, yours, tolerance)
     if not wrong.any():
         return None
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    return Difference(
-        _at(", ".join(filter(None, (place, _index(index, axes))))), show(right[index]), show(yours[index])
-    )
+    return Difference(_at(", ".join(filter(None, (place, _index(index, axes))))), right[index], yours[index])
 
 
 def _has_entries(value) -> bool:
@@ -161,6 +166,8 @@ def show(value) -> str:
         )
     if isinstance(value, list):
         return _cut(f"[{', '.join(map(show, value))}]")
+    if isinstance(value, Raises):
+        return f"raise {value.error}"
     if isinstance(value, dict):
         return _cut("\n".join(f"{name}: {show(entry)}" for name, entry in value.items()))
     return _cut(repr(value))
@@ -176,10 +183,6 @@ def _equal(right: np.ndarray, yours: np.ndarray, tolerance: float) -> np.ndarray
     with np.errstate(invalid="ignore", over="ignore"):
         close = np.abs(right - yours) <= tolerance * scale
     return close | (right == yours) | (np.isnan(right) & np.isnan(yours))
-
-
-def _difference(sentence: str, expected, got) -> Difference:
-    return Difference(sentence, show(expected), show(got))
 
 
 def _shape(value: np.ndarray) -> str:

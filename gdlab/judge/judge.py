@@ -78,6 +78,22 @@ def judge(exercise: Exercise, answer: Answer | Sequence[Answer], seed: int) -> V
     """
     answer = exercise.asked(answer if isinstance(answer, Sequence) else [answer])
     trials = _ask_all(exercise, answer, seed)
+    return _verdict(exercise, trials, seed, _picture(exercise, answer, trials))
+
+
+def judge_mistake(exercise: Exercise, mistake: Mistake, seed: int) -> Verdict:
+    """The verdict, without a picture, that a learner who makes this very mistake gets.
+
+    `judge` computes what a mistake gives to compare it with an answer; here that is the answer as well.
+    """
+    trials = [
+        _trial(exercise, question, *_mistaken(exercise, mistake, seed, at))
+        for at, question in enumerate(_questions(exercise, seed))
+    ]
+    return _verdict(exercise, trials, seed)
+
+
+def _verdict(exercise: Exercise, trials: Sequence[Trial], seed: int, picture: str = "") -> Verdict:
     parts = _points_by_part(exercise, trials)
     earned = sum(part.earned for part in parts)
     outcome, sentences, mistakes, shown = _diagnose(exercise, trials, earned, seed)
@@ -93,7 +109,7 @@ def judge(exercise: Exercise, answer: Answer | Sequence[Answer], seed: int) -> V
         parts=parts,
         case=_failing_case(shown) if shown and outcome not in ("untouched", "missing") else None,
         line=failure.line if failure else "",
-        picture=_picture(exercise, answer, trials),
+        picture=picture,
         seed=seed,
     )
 
@@ -125,15 +141,23 @@ def _question(exercise: Exercise, case: Case) -> Question:
 
 
 @lru_cache(maxsize=200 * SEEDS_REMEMBERED)
-def _mistaken_answer(exercise: Exercise, mistake: Mistake, seed: int, at: int) -> Any:
-    """What a named mistake gives on one case of a seed, or how it fails there; computed only where it is asked for."""
-    case = _questions(exercise, seed)[at].case
+def _mistaken(exercise: Exercise, mistake: Mistake, seed: int, at: int) -> tuple[dict[str, Any], Reply | Failed]:
+    """The inputs of one case of a seed, and what a named mistake made of them; computed only where it is asked for."""
+    inputs = fresh(_questions(exercise, seed)[at].case.inputs)
     try:
         with np.errstate(all="ignore"):
-            value = exercise.local(mistake.function)(fresh(case.inputs)).value
+            return inputs, exercise.local(mistake.function)(inputs)
     except Failed as failure:
-        return failure
-    return _recognised(exercise, case, value)
+        return inputs, failure
+
+
+@lru_cache(maxsize=200 * SEEDS_REMEMBERED)
+def _mistaken_answer(exercise: Exercise, mistake: Mistake, seed: int, at: int) -> Any:
+    """How a named mistake fails on one case of a seed, or what is recognised of the value it gives."""
+    _, came = _mistaken(exercise, mistake, seed, at)
+    if isinstance(came, Failed):
+        return came
+    return _recognised(exercise, _questions(exercise, seed)[at].case, came.value)
 
 
 def _recognised(exercise: Exercise, case: Case, value) -> Any:
@@ -163,10 +187,17 @@ def _ask(exercise: Exercise, answer: Answer, question: Question) -> Trial:
     try:
         reply = answer(inputs)
     except Failed as failure:
-        return Trial(exercise, question, failure)
-    difference = _difference(exercise, question, reply.value)
-    broken = next((p for p in exercise.properties if not p.holds(inputs, reply)), None)
-    return Trial(exercise, question, reply, difference, broken)
+        return _trial(exercise, question, inputs, failure)
+    return _trial(exercise, question, inputs, reply)
+
+
+def _trial(exercise: Exercise, question: Question, inputs: dict[str, Any], came: Reply | Failed) -> Trial:
+    """`inputs` as the call left them, for the properties that look at what was asked of an oracle."""
+    if isinstance(came, Failed):
+        return Trial(exercise, question, came)
+    difference = _difference(exercise, question, came.value)
+    broken = next((p for p in exercise.properties if not p.holds(inputs, came)), None)
+    return Trial(exercise, question, came, difference, broken)
 
 
 def _expected(exercise: Exercise, case: Case):
@@ -183,15 +214,15 @@ def _difference(exercise: Exercise, question: Question, value) -> Difference | N
     """Where a value differs from the right one; what of it counts is the exercise's to say."""
     expected = question.expected
     if isinstance(expected, Raises):
-        return Difference(f"These inputs call for a {expected.error}.", f"raise {expected.error}", show(value))
+        return Difference(f"These inputs call for a {expected.error}.", expected, value)
     if exercise.judged_on is None:
         return compare(expected, value, exercise.tolerance, exercise.axes, exercise.returns)
     try:
         yours = exercise.judged_on(question.case.inputs, value)
     except Unlike as unlike:
-        return Difference(str(unlike), show(expected), show(value))
+        return Difference(str(unlike), expected, value)
     except Exception:  # a view written for sound answers meets anything at all
-        return Difference("Your function did not return what was asked for.", show(expected), show(value))
+        return Difference("Your function did not return what was asked for.", expected, value)
     return compare(question.judged, yours, exercise.tolerance, exercise.axes, exercise.returns)
 
 
