@@ -4,7 +4,6 @@ Each exercise is checked right (its reference) and wrong (each of its named mist
 public cases as in a notebook, and in a process that has checked once before. Drawing the picture is timed apart.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from gdlab.assignments import assignments, exercises_of
 from gdlab.bench.machine import this_machine
+from gdlab.bench.table import write_files
 from gdlab.judge.answer import Local
 from gdlab.judge.exercise import Exercise, Functions
 from gdlab.judge.judge import judge
@@ -46,11 +46,6 @@ def bench_check(rounds: int = 15) -> Iterator[Waiting]:
 
 def write(waits: list[Waiting], folder: Path) -> Path:
     """Write check.md and check.json; returns the former."""
-    folder.mkdir(parents=True, exist_ok=True)
-    machine = this_machine()
-    (folder / "check.json").write_text(
-        json.dumps({"machine": machine, "rows": [asdict(w) for w in waits]}, indent=1) + "\n"
-    )
     lines = [
         "# How long a check takes",
         "",
@@ -61,12 +56,8 @@ def write(waits: list[Waiting], folder: Path) -> Path:
         "|---|---:|---:|---:|---:|",
         *(f"| {w.exercise} | {w.right:.1f} | {w.wrong:.1f} | {w.first:.1f} | {w.picture:.1f} |" for w in waits),
         f"| **median** | {_median(waits, 'right'):.1f} | {_median(waits, 'wrong'):.1f} | {_median(waits, 'first'):.1f} | {_median(waits, 'picture'):.1f} |",
-        "",
-        "; ".join(f"{what} {value}" for what, value in machine.items()),
     ]
-    page = folder / "check.md"
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return page
+    return write_files(folder, "check", {"machine": this_machine(), "rows": [asdict(w) for w in waits]}, lines)
 
 
 def _median(waits: list[Waiting], what: str) -> float:

@@ -6,7 +6,6 @@ may see. The longest task is the longest time that the page could answer nothing
 the processor alone, so a machine with a graphics card does better.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from gdlab.bench.browser import chromium
 from gdlab.bench.machine import this_machine
+from gdlab.bench.table import write_files
 
 SECONDS = 2.0
 FRAME = 1000 / 60  # milliseconds
@@ -120,8 +120,6 @@ def _page(figure: str, scratch: Path) -> str:
 
 def write_table(table: Table, folder: Path) -> Path:
     """Write a table as Markdown and JSON; returns the Markdown file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "figures.json").write_text(json.dumps(asdict(table), indent=1) + "\n", encoding="utf-8")
     lines = [
         "# Dragging the figures",
         "",
@@ -135,9 +133,5 @@ def write_table(table: Table, folder: Path) -> Path:
             f" | {r.longest_frame_milliseconds:.0f} | {r.longest_task_milliseconds:.0f} |"
             for r in table.rows
         ),
-        "",
-        "; ".join(f"{what} {value}" for what, value in table.machine.items()),
     ]
-    page = folder / "figures.md"
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return page
+    return write_files(folder, "figures", asdict(table), lines)

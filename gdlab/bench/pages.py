@@ -5,7 +5,6 @@ It is interactive once all of its figures are drawn and answer; the time runs fr
 """
 
 import gzip
-import json
 import statistics
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from gdlab.bench.browser import chromium
 from gdlab.bench.machine import this_machine
+from gdlab.bench.table import write_files
 from gdlab.book import open_server
 
 ROUNDS = 5
@@ -97,8 +97,6 @@ def _compressed(body: bytes) -> int:
 
 def write_table(table: Table, folder: Path) -> Path:
     """Write a table as Markdown and JSON; returns the Markdown file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pages.json").write_text(json.dumps(asdict(table), indent=1) + "\n", encoding="utf-8")
     lines = [
         "# Opening the pages",
         "",
@@ -111,9 +109,5 @@ def write_table(table: Table, folder: Path) -> Path:
             f"| {r.page} | {r.figures} | {r.files} | {r.kilobytes:.0f} | {r.interactive_milliseconds:.0f} |"
             for r in table.rows
         ),
-        "",
-        "; ".join(f"{what} {value}" for what, value in table.machine.items()),
     ]
-    page = folder / "pages.md"
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return page
+    return write_files(folder, "pages", asdict(table), lines)

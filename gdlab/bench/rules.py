@@ -6,7 +6,6 @@ copies memory. (A copy also fetches the memory it is about to overwrite; a step 
 can beat the yardstick.) Variants take turns, round by round, so that a slow moment hits all.
 """
 
-import json
 import shutil
 import statistics
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from gdlab.bench.machine import this_machine
+from gdlab.bench.table import write_files
 
 LR, WEIGHT_DECAY = 1e-3, 1e-2
 BYTES_A_PARAMETER = 4 * 7  # float32: θ, g, m, v are read, θ, m, v are written
@@ -84,8 +84,6 @@ def has_compiler() -> bool:
 
 def write_table(table: Table, folder: Path) -> Path:
     """Write a table as Markdown and JSON; returns the Markdown file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rules.json").write_text(json.dumps(asdict(table), indent=1) + "\n", encoding="utf-8")
     lines = [
         f"# {table.title}",
         "",
@@ -101,12 +99,9 @@ def write_table(table: Table, folder: Path) -> Path:
             for r in table.rows
         ),
         "",
-        *([table.note, ""] if table.note else []),
-        "; ".join(f"{what} {value}" for what, value in table.machine.items()),
+        *([table.note] if table.note else []),
     ]
-    page = folder / "rules.md"
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return page
+    return write_files(folder, "rules", asdict(table), lines)
 
 
 def _table(size: int, rounds: int, medians: dict[str, float], threads: int) -> Table:

@@ -18,7 +18,7 @@ from gdlab import objectives
 from gdlab.figures.base import Figure, Number, finite
 from gdlab.figures.basins_svg import landscape_picture
 from gdlab.figures.noise import Seeded
-from gdlab.figures.own import one_number, trouble
+from gdlab.figures.own import one_number, trouble, two_numbers
 from gdlab.rules import gradient_step
 
 Step = Callable[[Any, Any, float], Any]
@@ -104,16 +104,7 @@ def noisy_path(
 
 
 def _point(value: Any, surface: str) -> Point:
-    if surface != "saddle":
-        return one_number(value, "the next theta")
-    try:
-        numbers = list(value)
-    except TypeError:
-        numbers = []
-    if len(numbers) != 2:
-        missing = " (is its return statement missing?)" if value is None else ""
-        raise TypeError(f"it has to return the next theta, two numbers, but it returned {value!r}{missing}.")
-    return [one_number(number, "the next theta, two numbers") for number in numbers]
+    return two_numbers(value, "the next theta") if surface == "saddle" else one_number(value, "the next theta")
 
 
 def across(point: Point) -> float:

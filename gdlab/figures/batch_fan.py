@@ -15,7 +15,7 @@ from gdlab.batching import epoch_batches, gradient_noise, minibatch_gradient
 from gdlab.figures.base import Figure, Number, finite
 from gdlab.figures.batch_fan_svg import fan_picture
 from gdlab.figures.noise import Seeded
-from gdlab.figures.own import one_number, trouble
+from gdlab.figures.own import trouble, two_numbers
 
 Gradient = Callable[[np.ndarray, np.ndarray, np.ndarray, Any], np.ndarray]
 """A learner's own mini-batch gradient: (theta, X, y, batch) -> the gradient, shape (2,)."""
@@ -67,22 +67,11 @@ def noisy_path(
     path = [list(START)]
     for batch in batches_of(seed, batch_size, steps):
         try:
-            slope = _two_numbers(gradient(np.array(path[-1]), X, Y, batch))
+            slope = two_numbers(gradient(np.array(path[-1]), X, Y, batch), "the gradient")
         except Exception as error:
             return path, trouble(error, "gradient")
         path.append([at - lr * g for at, g in zip(path[-1], slope, strict=True)])
     return path, ""
-
-
-def _two_numbers(value: Any) -> list[float]:
-    try:
-        numbers = list(value)
-    except TypeError:
-        numbers = []
-    if len(numbers) != 2:
-        missing = " (is its return statement missing?)" if value is None else ""
-        raise TypeError(f"it has to return the gradient, two numbers, but it returned {value!r}{missing}.")
-    return [one_number(number, "the gradient, two numbers") for number in numbers]
 
 
 def loss(theta) -> float:

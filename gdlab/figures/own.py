@@ -30,6 +30,22 @@ def one_number(value: Any, what: str) -> float:
     return float(value)
 
 
+def two_numbers(value: Any, what: str) -> list[float]:
+    """What a learner's function returned, if it is two numbers, in a list, a tuple or an array.
+
+    >>> two_numbers((1, 2), "the gradient")
+    [1.0, 2.0]
+    """
+    try:
+        numbers = list(value)
+    except TypeError:
+        numbers = []
+    if len(numbers) != 2:
+        missing = " (is its return statement missing?)" if value is None else ""
+        raise TypeError(f"it has to return {what}, two numbers, but it returned {value!r}{missing}.")
+    return [one_number(number, f"{what}, two numbers") for number in numbers]
+
+
 def trouble(error: Exception, name: str) -> str:
     """The sentence for what a learner's function raised; `name` says which: "step", "schedule".
 
