@@ -29,7 +29,7 @@ from gdlab.learn import PUBLIC_SEED
 
 MUTANT_ROUNDS = 6
 LAZY_ROUNDS = 3
-FOR_EVER = 0.5
+FOR_EVER = 1.0
 """Seconds of computing after which an answer counts as one that never ends."""
 
 
