@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from gdlab.grading.box import Limits, NoSandbox
+from gdlab.grading.inside.environment import ENVIRONMENT
 from gdlab.grading.seccomp import deny_list
 from gdlab.grading.stepdown import box_user, reachable
 
@@ -42,44 +43,47 @@ STAND_IN = {
     "/box/gdlab/judge/plain.py": PACKAGE / "judge" / "plain.py",
     "/box/gdlab/judge/protocols.py": PACKAGE / "judge" / "protocols.py",
 }
-ENVIRONMENT = {
-    "HOME": "/home/learner",
-    "USER": "learner",
-    "PATH": "/usr/bin:/bin",
-    "LANG": "C.UTF-8",
-    "IPYTHONDIR": "/tmp/ipython",
-    "MPLCONFIGDIR": "/tmp/matplotlib",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    # One thread a process: boxes run side by side, one to a core.
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
-
-
 SANDBOX_HELP = "Grading needs Linux with bubblewrap and user namespaces (gdlab grade on another machine, or ask its administrator)."
 STARTS_WITHIN = 30.0
+# No folder of the caller's and none of the user's is searched for modules, and nothing is written; unlike with -I, the
+# environment counts, and that is ours.
+AS_ALONE = ("-P", "-s", "-B")
+HOLD = ["/bin/sh", "-c", "echo; exec sleep infinity"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Walls:
-    """A started box: bubblewrap's process, and where its complaints can be read until it stands."""
+    """A started box: bubblewrap's process, where it says what it runs, and the box's first process once that is known."""
 
     process: subprocess.Popen
     info_fd: int
+    first: int | None = None
 
     def prove(self, deadline: float) -> None:
         """Hold the kernel's account of the runner against what is claimed; raises `NoSandbox`."""
-        first = json.loads(_read_all(self.info_fd, deadline) or b"{}").get("child-pid")
-        if first is None:
-            raise NoSandbox(f"bubblewrap started, but did not say what it runs. {SANDBOX_HELP}")
+        self.find_first(deadline)
         try:
-            below = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-            runner = below[0] if below else first  # bubblewrap's own first process stands above the runner
+            below = Path(f"/proc/{self.first}/task/{self.first}/children").read_text().split()
+            runner = below[0] if below else self.first  # bubblewrap's own first process stands above the runner
             wrong = unproven(Path(f"/proc/{runner}/status").read_text())
         except OSError as error:
             raise NoSandbox(f"bubblewrap started, but /proc does not show its runner. {SANDBOX_HELP}") from error
         if wrong:
             raise NoSandbox(f"bubblewrap started, but the box is not closed: {'; '.join(wrong)}. {SANDBOX_HELP}")
+
+    def find_first(self, deadline: float) -> None:
+        """Learn from bubblewrap which process it started; raises `NoSandbox`."""
+        self.first = json.loads(_read_all(self.info_fd, deadline) or b"{}").get("child-pid")
+        if self.first is None:
+            raise NoSandbox(f"bubblewrap started, but did not say what it runs. {SANDBOX_HELP}")
+
+    def memory_bytes(self) -> int:
+        """What all processes in the box hold together, their shared memory and that of their files in memory included."""
+        return 0 if self.first is None else memory_of(self.roots())
+
+    def roots(self) -> tuple[int, ...]:
+        """The processes that all others in the box descend from."""
+        return (self.first,)
 
     def complaint(self) -> str:
         """What bubblewrap wrote before it gave up."""
@@ -91,7 +95,9 @@ class Walls:
         """End everything in the box: its first process dies, and the kernel ends the rest with it."""
         self.process.kill()
         self.process.wait()
-        self.process.stderr.close()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
         os.close(self.info_fd)
 
 
@@ -101,35 +107,75 @@ def raise_walls(limits: Limits, read_fd: int, write_fd: int) -> Walls:
     Raises:
         NoSandbox: if there is no bubblewrap to start.
     """
+    pipes = (str(read_fd), str(write_fd))
+    return Walls(*_launch(limits, [sys.executable, *AS_ALONE, RUNNER, *pipes], (read_fd, write_fd)))
+
+
+def hold_walls(limits: Limits) -> Walls:
+    """Raise walls around nothing but a process that waits, for others to join.
+
+    Raises:
+        NoSandbox: if bubblewrap cannot make a box here.
+    """
+    walls = Walls(*_launch(limits, HOLD, (), stdout=subprocess.PIPE))
+    if not walls.process.stdout.readline():  # said from inside, when all stands
+        complaint = walls.complaint()
+        walls.tear_down()
+        raise no_box(complaint)
+    walls.find_first(time.monotonic() + STARTS_WITHIN)
+    return walls
+
+
+def no_box(complaint: str) -> NoSandbox:
+    return NoSandbox(f"bubblewrap could not make a box ({complaint}). {SANDBOX_HELP}")
+
+
+def _launch(limits: Limits, command: list[str], passed: tuple[int, ...], stdout=subprocess.DEVNULL):
+    """Start bubblewrap with a filter of system calls: its process, and where it says what it started."""
     filter_fd = _memory_file(deny_list())
     info_read, info_write = os.pipe()
-    passed = (read_fd, write_fd, info_write, filter_fd)
+    options = ["--info-fd", str(info_write), "--seccomp", str(filter_fd)]
     try:
-        process = _start(
-            limits, passed, ["--info-fd", str(info_write), "--seccomp", str(filter_fd)], [str(read_fd), str(write_fd)]
-        )
+        return _start(limits, options, command, (*passed, info_write, filter_fd), stdout), info_read
     except OSError as error:
         os.close(info_read)
         raise NoSandbox(f"bubblewrap could not be started ({error.strerror or error}). {SANDBOX_HELP}") from error
     finally:
         os.close(info_write)
         os.close(filter_fd)
-    return Walls(process, info_read)
 
 
-def _start(limits: Limits, passed: tuple[int, ...], options: list[str], pipes: list[str]) -> subprocess.Popen:
+def _start(limits: Limits, options: list[str], command: list[str], passed: tuple[int, ...], stdout) -> subprocess.Popen:
     user = box_user()
     identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     return subprocess.Popen(
-        [*_walls(limits, user), *options, "--", sys.executable, "-I", "-B", RUNNER, *pipes],
+        [*_walls(limits, user), *options, "--", *command],
         env={},
         cwd="/",
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         pass_fds=passed,
         **identity,
     )
+
+
+def memory_of(roots: tuple[int, ...]) -> int:
+    """What some processes and all that descend from them hold, in bytes: memory of their own and shared memory."""
+    total, left, seen = 0, list(roots), set()
+    while left:
+        pid = left.pop()
+        if pid in seen:
+            continue
+        seen.add(pid)
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+            for thread in os.scandir(f"/proc/{pid}/task"):
+                left += map(int, Path(thread.path, "children").read_text().split())
+        except (OSError, ValueError):  # it ended meanwhile
+            continue
+        total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(("RssAnon:", "RssShmem:")))
+    return 1024 * total
 
 
 def unproven(status: str) -> list[str]:
@@ -193,7 +239,7 @@ def _walls(limits: Limits, user: int | None) -> list[str]:
     command += [*_system_folders(), "--proc", "/proc", "--dev", "/dev"]
     for scratch in ("/tmp", "/home/learner", "/dev/shm"):  # first: the interpreter may lie below one of them
         command += ["--size", str(limits.disk_bytes), "--tmpfs", scratch]
-    for folder in _interpreter_folders():
+    for folder in interpreter_folders():
         command += ["--ro-bind", str(reachable(folder, user)), str(folder)]
     for hidden in _installed_gdlab():
         command += ["--tmpfs", str(hidden)]
@@ -204,7 +250,7 @@ def _walls(limits: Limits, user: int | None) -> list[str]:
 
 def _startable(bwrap: Path, user: int | None) -> Path:
     """bubblewrap where `user` can start it: a wheel's finds its libraries beside it, so the whole environment is shown."""
-    home = next((folder for folder in _interpreter_folders() if bwrap.is_relative_to(folder)), bwrap.parent)
+    home = next((folder for folder in interpreter_folders() if bwrap.is_relative_to(folder)), bwrap.parent)
     return reachable(home, user) / bwrap.relative_to(home)
 
 
@@ -223,7 +269,7 @@ def _system_folders() -> tuple[str, ...]:
 
 
 @cache
-def _interpreter_folders() -> tuple[Path, ...]:
+def interpreter_folders() -> tuple[Path, ...]:
     """The interpreter and its packages, where they are not in /usr anyway; outer folders first."""
     real = Path(sys.executable).resolve().parents[1]
     folders = {Path(sys.base_prefix), real, Path(sys.prefix)}

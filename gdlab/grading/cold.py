@@ -96,7 +96,7 @@ class ColdBox:
         except (wire.Broken, wire.TimeUp):
             complaint = self._walls.complaint()
             self._close()
-            raise NoSandbox(f"bubblewrap could not make a box ({complaint}). {bubblewrap.SANDBOX_HELP}") from None
+            raise bubblewrap.no_box(complaint) from None
         except NoSandbox:
             self._close()
             raise

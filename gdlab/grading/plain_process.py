@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdlab.grading.box import Limits, NoSandbox
-from gdlab.grading.bubblewrap import ENVIRONMENT, RUNNER, STAND_IN
+from gdlab.grading.bubblewrap import RUNNER, STAND_IN
+from gdlab.grading.inside.environment import ENVIRONMENT
 
 UNLIMITED = resource.RLIM_INFINITY
 KEEPS = ("PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 # linux/sched.h, linux/mount.h
 CLONE_NEWNS = 0x00020000
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 4096, 8192, 16384, 1 << 18
 MNT_DETACH = 2
 
 # What systemd sets aside for services without an account; all are tried until one is free.
@@ -40,6 +40,33 @@ def reachable(path: Path, user: int | None) -> Path:
     staged.mkdir()
     _mount(str(path), str(staged), MS_BIND | MS_REC)
     return staged
+
+
+def become(user: int, folders: list[Path]) -> None:
+    """From root to `user`, for good, in this process alone; `folders` can be read afterwards, closed as they may be.
+
+    What lies above a closed folder is covered by an empty one that holds only what was asked for.
+    """
+    _own_mounts()
+    for closed in {_closed_above(folder) for folder in folders} - {None}:
+        cover = Path(tempfile.mkdtemp(prefix="gdlab-cover-"))
+        _mount("tmpfs", str(cover), 0, kind="tmpfs", options="mode=0755,size=1m")
+        for folder in folders:
+            if folder.is_relative_to(closed):
+                shown = cover / folder.relative_to(closed)
+                shown.mkdir(parents=True, exist_ok=True)
+                _mount(str(folder), str(shown), MS_BIND | MS_REC)
+        _mount(str(cover), str(closed), MS_MOVE)
+        cover.rmdir()
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def _closed_above(path: Path) -> Path | None:
+    """The outermost folder on the way to `path`, or itself, that a stranger cannot enter."""
+    way = [*reversed(path.parents), path]
+    return next((folder for folder in way if not folder.stat().st_mode & stat.S_IXOTH), None)
 
 
 @cache
@@ -63,13 +90,18 @@ def _open_to_others(path: Path) -> bool:
 @cache
 def _stage() -> Path:
     """A small in-memory folder, in a mount namespace of this process alone."""
-    if _libc().unshare(CLONE_NEWNS):
-        raise OSError(ctypes.get_errno(), "root of this machine may not make a mount namespace")
-    _mount("none", "/", MS_REC | MS_PRIVATE)
+    _own_mounts()
     folder = Path(tempfile.mkdtemp(prefix="gdlab-stage-"))
     _mount("tmpfs", str(folder), 0, kind="tmpfs", options="mode=0755,size=1m")
     atexit.register(_leave, folder)
     return folder
+
+
+def _own_mounts() -> None:
+    """A mount namespace of this process alone: what is mounted in it nobody else sees."""
+    if _libc().unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "root of this machine may not make a mount namespace")
+    _mount("none", "/", MS_REC | MS_PRIVATE)
 
 
 def _leave(folder: Path) -> None:

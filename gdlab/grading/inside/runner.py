@@ -12,6 +12,7 @@ Nothing here decides about points. Everything here can be tampered with by the c
 import base64
 import io
 import os
+import random
 import resource
 import signal
 import sys
@@ -19,6 +20,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import numpy.random
 import wire
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import CapturingDisplayPublisher
@@ -28,6 +30,8 @@ from traitlets.config import Config
 from gdlab.judge.answer import Failed, Local, in_order
 from gdlab.judge.plain import NotPlain, plain
 from gdlab.learn import CHECKED
+
+HERE = sys.path[0]
 
 
 class CappedText(io.TextIOBase):
@@ -92,6 +96,8 @@ def main(read_fd: int, write_fd: int) -> None:
     channel.send(wire.Hello())
     start = channel.receive()
     set_limits(start)
+    random.seed(0)  # the same at every run, so that a verdict can be replayed
+    numpy.random.seed(0)
     shell = make_shell()
     for source in start.cells:
         channel.send(wire.CellRan(tuple(run_cell(shell, source, start))))
@@ -174,9 +180,7 @@ def shown_output(kind: str, bundle: dict, most: int) -> wire.Output:
 def error_text(error: BaseException) -> str:
     """The traceback, from the learner's own lines on."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith("/box/")
-    ]
+    own = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith(HERE + "/")]
     head = "".join(traceback.format_list(own))
     return head + "".join(traceback.format_exception_only(type(error), error)).rstrip()
 

@@ -1,0 +1,116 @@
+"""A warm Python that makes copies of itself, one for each box: everything is imported once, before any learner's code.
+
+    grader ──(pidfd of a box, two pipe ends)──> fork server ──fork──> joins the box ──fork──> runner.py
+           <──(process number, or why not)─────
+
+It runs no learner's code itself and has loaded nothing that a learner may not see: what stands in the box, and
+the libraries. Its own program is a sealed copy in memory, because a copy's /proc/self/exe leads out of the box, to
+the file that this process was started from: nobody can write to that one.
+"""
+
+import gc
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import enter
+from environment import ENVIRONMENT
+from stepdown import become
+
+HERE, BOX = sys.path[0], "/box"
+
+
+def main(socket_fd: int, user: str, folders: str, heavy: list[str]) -> None:
+    """Import, say that all is ready, and serve until the grader goes.
+
+    Args:
+        socket_fd: the grader's.
+        user: the user id to become where this is started as root; "" for nobody else.
+        folders: where interpreter and packages lie, separated by ":".
+        heavy: what to import beforehand.
+    """
+    connection = socket.socket(fileno=socket_fd)
+    if user:
+        become(int(user), [Path(folder) for folder in folders.split(":")])
+    os.environ.pop("LD_LIBRARY_PATH", None)  # a program that lies in memory does not find its library otherwise
+    enter.adopt_orphans()
+    import runner  # after the signal is set: what it imports starts no process
+
+    warm_up(runner, heavy)
+    gc.collect()
+    gc.freeze()
+    threads = len(os.listdir("/proc/self/task"))
+    connection.send(b"ready" if threads == 1 else f"!the fork server has {threads} threads".encode())
+    while True:
+        message, fds, _, _ = socket.recv_fds(connection, 1 << 16, 3)
+        if not message:
+            return
+        connection.send(copy_into_box(message, *fds, runner))
+        for fd in fds:
+            os.close(fd)
+
+
+def warm_up(runner, heavy: list[str]) -> None:
+    """Pay now for what the first cell of every notebook would pay for."""
+    shell = runner.make_shell()
+    import gdlab.figures  # noqa: F401
+
+    for name in heavy:
+        __import__(name)
+    if "matplotlib.pyplot" in heavy:
+        shell.run_cell("import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.title('$x$'); plt.show()\ndel plt")
+        shell.reset(new_session=True)
+
+
+def copy_into_box(message: bytes, pidfd: int, read_fd: int, write_fd: int, runner) -> bytes:
+    """Make one copy, in the box of the process that `pidfd` is of: its process number, or "!" and why there is none."""
+    (pid,), program = enter.REQUEST.unpack_from(message), message[enter.REQUEST.size :]
+    told, tell = os.pipe()
+    if os.fork() == 0:
+        try:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            enter.join(pidfd, pid)
+            copy = os.fork()  # the first process inside
+            if copy == 0:
+                run(runner, read_fd, write_fd, program)
+            os.write(tell, str(copy).encode())
+        except OSError as error:
+            os.write(tell, f"!{error.strerror or error}".encode())
+        finally:
+            os._exit(0)
+    os.close(tell)
+    with open(told, "rb") as said:
+        return said.read() or b"!it ended before it said anything"
+
+
+def run(runner, read_fd: int, write_fd: int, program: bytes) -> None:
+    """Become the runner of this box."""
+    try:
+        enter.give_up_everything((read_fd, write_fd), program)
+        move_in()
+        runner.main(read_fd, write_fd)
+    finally:
+        os._exit(0)
+
+
+def move_in() -> None:
+    """From here on, what is ours lies where the box has it."""
+    os.environ.clear()
+    os.environ.update(ENVIRONMENT)
+    os.chdir(os.environ["HOME"])
+    sys.path[:] = [BOX if folder == HERE else folder for folder in sys.path]
+    for module in list(sys.modules.values()):
+        for name in ("__file__", "__path__"):
+            value = getattr(module, name, None)
+            if isinstance(value, str) and value.startswith(HERE):
+                setattr(module, name, BOX + value[len(HERE) :])
+            elif isinstance(value, list):
+                value[:] = [BOX + folder[len(HERE) :] if folder.startswith(HERE) else folder for folder in value]
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])
