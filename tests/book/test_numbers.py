@@ -1,4 +1,4 @@
-"""Every number in the chapters' prose is computed on its page or has a source.
+"""Every number in the prose of chapters and appendices is computed on its page or has a source.
 
 A number in a text drifts away from what the code gives, unless something holds it. So each number that a
 chapter's prose prints has to be one of these:
@@ -33,6 +33,9 @@ ROOT = Path(__file__).parents[2]
 REFERENCES = parse_file(ROOT / "book" / "references.bib").entries
 CITED_NUMBERS = tomllib.loads((ROOT / "tests" / "book" / "cited_numbers.toml").read_text(encoding="utf-8"))["number"]
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("0[1-5]-*.ipynb"))
+IN_CONTENTS = set(re.findall(r"file: (\S+)", (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")))
+APPENDICES = sorted(IN_CONTENTS & {path.stem for path in (ROOT / "book").glob("appendix-*")})
+PAGES = CHAPTERS + APPENDICES
 AT_MOST = 60
 
 MAGNITUDES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "M": 1e6, "B": 1e9, "T": 1e12}
@@ -51,7 +54,7 @@ LOCATOR = re.compile(
 )
 NAMES = re.compile(r"\b(?:Llama|PyTorch|TensorFlow) \d+\.\d+\b")
 MINUTES = re.compile(
-    r"About (?P<read>\d+) minutes to read and try, then (?P<exercise>an hour|\d+ minutes)|Allow about \d+ minutes"
+    r"About (?P<read>\d+) minutes to read and try(?:, then (?P<exercise>an hour|\d+ minutes))?|Allow about \d+ minutes"
 )
 WORDS_A_MINUTE = 110  # of a page that is also tried out
 NOT_PROSE = "script, style, code, pre, .headerlink, .bibtex-citation, .footnote-reference, .fn-backref, .backrefs"
@@ -138,36 +141,41 @@ def faults(html, entries):
         yield f"{printed}: compute it in a cell, glue it, or list it with the work it is from"
 
 
+def listed_as(name):
+    """How the list calls a page: a chapter by its number, an appendix by its file's name."""
+    return int(name[:2]) if name in CHAPTERS else name
+
+
 @pytest.fixture(scope="session")
-def chapter(real_book):
+def page(real_book):
     return lambda name: (real_book / f"{name}.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_every_number_in_the_prose_is_computed_or_cited(chapter, name):
-    entries = [entry for entry in CITED_NUMBERS if entry["chapter"] == int(name[:2])]
-    assert list(faults(chapter(name), entries)) == []
+@pytest.mark.parametrize("name", PAGES)
+def test_every_number_in_the_prose_is_computed_or_cited(page, name):
+    entries = [entry for entry in CITED_NUMBERS if entry["chapter"] == listed_as(name)]
+    assert list(faults(page(name), entries)) == []
 
 
 def test_the_list_is_short_and_says_what_each_number_is():
     assert len(CITED_NUMBERS) <= AT_MOST
-    assert {entry["chapter"] for entry in CITED_NUMBERS} <= {int(name[:2]) for name in CHAPTERS}
+    assert {entry["chapter"] for entry in CITED_NUMBERS} <= {listed_as(name) for name in PAGES}
     for entry in CITED_NUMBERS:
         assert set(entry) == {"chapter", "number", "cite", "what"} and entry["what"].strip()
     pairs = [(entry["chapter"], entry["number"]) for entry in CITED_NUMBERS]
     assert len(set(pairs)) == len(pairs)
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_the_time_to_read_fits_the_words(chapter, name):
-    text = prose(article(chapter(name)))
+@pytest.mark.parametrize("name", PAGES)
+def test_the_time_to_read_fits_the_words(page, name):
+    text = prose(article(page(name)))
     words = re.findall(r"[^\W\d_]{2,}", text)
     assert abs(int(MINUTES.search(text)["read"]) - len(words) / WORDS_A_MINUTE) < 5
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_the_time_for_the_exercise_is_the_one_that_the_exercise_says(chapter, name):
-    text = article(chapter(name)).get_text(" ")
+def test_the_time_for_the_exercise_is_the_one_that_the_exercise_says(page, name):
+    text = article(page(name)).get_text(" ")
     said = {"an hour": "60 minutes"}.get(time := MINUTES.search(text)["exercise"], time)
     exercise = re.search(r"exercises/(\w+)", text)[1]
     notebook = (ROOT / "exercises" / exercise / f"{exercise}.ipynb").read_text(encoding="utf-8")
