@@ -43,6 +43,7 @@ class Limits:
         file_bytes: the largest file.
         disk_bytes: each of the box's scratch folders.
         output_bytes: of each stream of a cell.
+        pictures: whether plots are drawn; otherwise their size in words stands for them.
     """
 
     cell_seconds: float = 20.0
@@ -53,6 +54,7 @@ class Limits:
     file_bytes: int = 64 << 20
     disk_bytes: int = 128 << 20
     output_bytes: int = 1 << 20
+    pictures: bool = False
 
 
 class Walls(Protocol):

@@ -111,6 +111,7 @@ class ColdBox:
             file_bytes=limits.file_bytes,
             processes=limits.processes,
             output_bytes=limits.output_bytes,
+            pictures=limits.pictures,
         )
         ran: list[tuple[wire.Output, ...]] = []
         try:

@@ -53,6 +53,7 @@ class Start(Frame, frozen=True):
     file_bytes: int
     processes: int
     output_bytes: int
+    pictures: bool = False
 
 
 class Ask(Frame, frozen=True):
