@@ -2,9 +2,8 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
@@ -24,16 +23,28 @@ MOST_BROKEN_CELLS = 2
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What came of one notebook: the outputs of its code cells, and a verdict for each exercise."""
+class Judged(msgspec.Struct, frozen=True):
+    """What came of one notebook.
 
-    outputs: Sequence[Sequence[Output]]
-    verdicts: Mapping[str, Verdict]
+    Attributes:
+        outputs: of its code cells, in order.
+        verdicts: by exercise.
+        left_out: the positions of the code cells that were not run, because they only draw.
+        trouble: what went wrong in the grader itself; the notebook then counts as empty.
+    """
+
+    outputs: tuple[tuple[Output, ...], ...]
+    verdicts: dict[str, Verdict]
+    left_out: tuple[int, ...] = ()
+    trouble: str = ""
 
 
 def judge_cells(
-    cells: Sequence[str], exercises: Mapping[str, Exercise], make_box: Callable[[], Box], seed: int
+    cells: Sequence[str],
+    exercises: Mapping[str, Exercise],
+    make_box: Callable[[], Box],
+    seed: int,
+    leave_out: Collection[int] = (),
 ) -> Judged:
     """Run a notebook's code cells in a fresh box, then judge each exercise by asking its function.
 
@@ -42,17 +53,20 @@ def judge_cells(
         exercises: what to judge, by function name.
         make_box: gives a new box.
         seed: what the cases are drawn from; learners must not know it.
+        leave_out: the positions of cells that need not run.
     """
+    cells = ["" if position in leave_out else cell for position, cell in enumerate(cells)]
+    left_out = tuple(sorted(leave_out))
     with make_box() as box:
         try:
             outputs = _run_what_runs(box, cells)
         except BoxFailed as failure:
             lost = Failed(failure.kind, f"{failure} So none of its functions could be asked.")
-            return Judged([()] * len(cells), {name: without_answer(e, lost, seed) for name, e in exercises.items()})
+            verdicts = {name: without_answer(exercise, lost, seed) for name, exercise in exercises.items()}
+            return Judged(((),) * len(cells), verdicts, left_out)
         verdicts = {name: _judge_one(box, exercise, make_box, cells, seed) for name, exercise in exercises.items()}
-        return Judged(
-            outputs, {name: _with_notes(verdict, exercises[name], cells) for name, verdict in verdicts.items()}
-        )
+        noted = {name: _with_notes(verdict, exercises[name], cells) for name, verdict in verdicts.items()}
+        return Judged(tuple(outputs), noted, left_out)
 
 
 def _with_notes(verdict: Verdict, exercise: Exercise, cells: Sequence[str]) -> Verdict:
