@@ -25,7 +25,7 @@ def small_book(tmp_path):
         folder = tmp_path / "book"
         folder.mkdir(exist_ok=True)
         config = (ROOT / "_config.yml").read_text(encoding="utf-8")
-        config = re.sub(r"^(logo|  favicon|    html_extra_path):.*\n", "", config, flags=re.M)
+        config = re.sub(r"^(logo|  favicon):.*\n", "", config, flags=re.M)
         (tmp_path / "_config.yml").write_text(config, encoding="utf-8")
         (folder / "_toc.yml").write_text("format: jb-book\nroot: index\n", encoding="utf-8")
         (folder / "references.bib").write_text(references, encoding="utf-8")

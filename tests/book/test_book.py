@@ -150,17 +150,6 @@ def test_the_icon_font_has_every_icon_that_is_shown_and_little_else(real_book):
     assert theme.count("fa-solid-900") == 1 and "fa-solid-900.woff)" in theme
 
 
-def test_formulas_have_their_fonts(real_book):
-    fonts = real_book / "mathjax/output/chtml/fonts/woff-v2"
-    named = set(
-        re.findall(
-            r"MathJax_[A-Za-z0-9-]+\.woff", "".join(p.read_text() for p in (real_book / "mathjax").rglob("*.js"))
-        )
-    )
-    named |= {"MathJax_Main-Regular.woff", "MathJax_Math-Italic.woff", "MathJax_AMS-Regular.woff"}
-    assert named <= {path.name for path in fonts.iterdir()}
-
-
 def test_every_page_says_its_licence(real_book):
     assert "CC BY 4.0" in (real_book / "index.html").read_text(encoding="utf-8")
 

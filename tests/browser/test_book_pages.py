@@ -22,8 +22,6 @@ def chapters(folder):
 
 def open_page(page, address):
     page.goto(address)
-    page.wait_for_function("!window.MathJax || Boolean(MathJax.startup?.promise)")
-    page.evaluate("window.MathJax && MathJax.startup.promise")
     for figure in page.locator(".gdl").all():
         expect(figure).to_have_attribute("data-settled", "true")
     return page
@@ -53,11 +51,26 @@ def test_no_page_weighs_more_than_a_phone_likes(browser, built_book, built_book_
 
 def test_formulas_are_drawn_with_their_own_font(page, address):
     open_page(page, f"{address}/{CHAPTER}")
-    assert page.locator("mjx-container").count() > 0
-    assert page.locator("mjx-merror").count() == 0
+    assert page.locator(".katex").count() > 0
     assert page.evaluate(
-        "document.fonts.ready.then(() => [...document.fonts].some(f => f.family.startsWith('MJX') && f.status === 'loaded'))"
+        "document.fonts.ready.then(() => [...document.fonts].filter(f => f.family.startsWith('KaTeX') && f.status === 'loaded').length)"
     )
+
+
+def test_formulas_are_read_without_a_script(new_page, address):
+    page = new_page(java_script_enabled=False)
+    page.goto(f"{address}/{CHAPTER}")
+    expect(page.locator(".katex-html").first).to_be_visible()
+    expect(page.locator("math").first).to_be_attached()
+
+
+def test_a_formula_that_is_too_wide_scrolls_by_itself(new_page, built_book_url):
+    page = open_page(new_page(viewport={"width": 240, "height": 800}), f"{built_book_url}/{CHAPTER}")
+    formulas = page.locator(".katex-display").all()
+    assert all(formula.evaluate("box => box.scrollHeight <= box.clientHeight") for formula in formulas)
+    wide = [formula for formula in formulas if formula.evaluate("box => box.scrollWidth > box.clientWidth")]
+    assert wide
+    assert all(formula.evaluate("box => (box.scrollLeft = 1000, box.scrollLeft > 0)") for formula in wide)
 
 
 def test_the_themes_icons_are_drawn(page, address):
