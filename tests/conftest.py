@@ -9,7 +9,7 @@ import pytest
 
 from gdlab.grading.box import Limits
 from gdlab.grading.class_run import ClassRun, Graded
-from gdlab.grading.cold import ColdBox
+from gdlab.grading.workers import in_warm_boxes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,7 +56,8 @@ def grade_class() -> Callable[..., dict[str, Graded]]:
     def grade_class(
         submitted: Path, out: Path, limits: Limits | None = None, problems: list | None = None
     ) -> dict[str, Graded]:
-        run = ClassRun(submitted, out, ROOT / "solutions", lambda: ColdBox(limits or Limits()))
+        limits = limits or Limits()
+        run = ClassRun(submitted, out, ROOT / "solutions", in_warm_boxes(limits), limits)
         graded = {one.submission.student: one for one in run.grade(run.find())}
         if problems is None:
             assert run.problems == []

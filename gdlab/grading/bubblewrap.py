@@ -111,14 +111,14 @@ def raise_walls(limits: Limits, read_fd: int, write_fd: int) -> Walls:
     return Walls(*_launch(limits, [sys.executable, *AS_ALONE, RUNNER, *pipes], (read_fd, write_fd)))
 
 
-def hold_walls(limits: Limits) -> Walls:
-    """Raise walls around nothing but a process that waits, for others to join.
+def begin_walls(limits: Limits) -> Walls:
+    """Begin to raise walls around nothing but a process that waits, for others to join; raises `NoSandbox`."""
+    return Walls(*_launch(limits, HOLD, (), stdout=subprocess.PIPE))
 
-    Raises:
-        NoSandbox: if bubblewrap cannot make a box here.
-    """
-    walls = Walls(*_launch(limits, HOLD, (), stdout=subprocess.PIPE))
-    if not walls.process.stdout.readline():  # said from inside, when all stands
+
+def stand(walls: Walls) -> Walls:
+    """Wait until walls that were begun stand; raises `NoSandbox` if bubblewrap cannot make a box here."""
+    if not walls.process.stdout.readline():  # said from inside
         complaint = walls.complaint()
         walls.tear_down()
         raise no_box(complaint)

@@ -1,42 +1,53 @@
 """Grading a class: every submission gets a verdict, a place in the gradebook and a page of feedback.
 
-    submitted/ ──> a sound notebook ──> nbgrader's sanitising ──> box and judge ──> nbgrader's gradebook
-                                                                                └─> feedback/<student>/…
+    submitted/ ──> sound notebooks ──> boxes and judge ──> ledger ──> nbgrader's gradebook, graded notebooks, feedback
 
-nbgrader's own autograder does the bookkeeping, with one step replaced: where it would execute the
-notebook and believe what the cells print, ours asks the judge. A submission that breaks anything on
-its way is graded as an empty one, with the reason, and the class goes on.
+Each judgement is in the ledger before anything else is done with it, so a run can be ended at any moment and the
+same command goes on where it stopped. What has not changed since it was judged is not judged again. A submission that
+breaks anything on its way is graded as an empty one, with the reason, and the class goes on.
 """
 
-import secrets
-import shutil
+import errno
+import fcntl
+import platform
 import tempfile
-import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import nbformat
-from nbgrader.converters import Autograde
-from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import (
-    AssignLatePenalties,
-    CheckCellMetadata,
-    ClearOutput,
-    DeduplicateIds,
-    LimitOutput,
-    OverwriteCells,
-    OverwriteKernelspec,
-    SaveAutoGrades,
-)
+from nbformat import NotebookNode
+from sqlalchemy.exc import SQLAlchemyError
 
 from gdlab.assignments import exercises_of
-from gdlab.grading.box import Box, NoSandbox
-from gdlab.grading.course import course_directory, enter_assignment, last_line, nbgrader_log, tools_on_path
-from gdlab.grading.feedback import write_feedback
-from gdlab.grading.judging import judge_cells, write_outputs
+from gdlab.grading.box import Limits
+from gdlab.grading.course import (
+    course_directory,
+    enter_assignment,
+    gradebook,
+    last_line,
+    nbgrader_log,
+    nbgrader_settings,
+)
+from gdlab.grading.judging import Judged
+from gdlab.grading.ledger import ACCEPTED, DECLINED, DONE, GRADE, REGRADE, Entry, Ledger, Run, fingerprint
+from gdlab.grading.needed import cells_to_leave_out
+from gdlab.grading.recording import Recorder
 from gdlab.grading.submission import Submission, find_submissions, sound_notebook
+from gdlab.grading.workers import Judges, Task, heavy_imports
 from gdlab.judge.verdict import Verdict
+
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+PACKAGES = ("numpy", "matplotlib", "ipython", "torch", "gdlab")
+BROKE = "Your notebook could not be graded as it is; ask your instructor."
+
+
+class CannotRecord(Exception):
+    """Gradebook or folders cannot be written to; the message says which, and that what was judged is kept."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +58,16 @@ class Graded:
         verdicts: by exercise, in the notebook's order.
         note: what was wrong with the file itself, "" if nothing.
         feedback: the page for the learner.
+        judgement: the number under which it can be replayed.
+        unchanged: whether it had been judged before, and nothing has changed since.
     """
 
     submission: Submission
     verdicts: dict[str, Verdict]
     note: str
     feedback: Path
+    judgement: int
+    unchanged: bool = False
 
     @property
     def points(self) -> float:
@@ -63,6 +78,35 @@ class Graded:
         return sum(verdict.max_points for verdict in self.verdicts.values())
 
 
+@dataclass(frozen=True)
+class Change:
+    """What a regrade would change for one submission: points of each exercise, before (None: never graded) and after."""
+
+    submission: Submission
+    points: dict[str, tuple[float | None, float]]
+
+    @property
+    def differs(self) -> bool:
+        return any(before != after for before, after in self.points.values())
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A submission that was read: its sound notebook, and all that its judgement depends on."""
+
+    submission: Submission
+    node: NotebookNode
+    name: str
+    note: str
+    cells: tuple[str, ...]
+    leave_out: tuple[int, ...]
+    provenance: dict
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.cells, self.note, self.provenance)
+
+
 @dataclass
 class ClassRun:
     """One run over a class.
@@ -71,17 +115,22 @@ class ClassRun:
         submitted: nbgrader's submitted folder.
         out: where gradebook, graded notebooks and feedback go.
         solutions: the instructor's source notebooks.
-        make_box: gives a fresh box for a submission.
+        judges: who judges, as `gdlab.grading.workers` makes them.
+        limits: what the judges hold submissions to; a judgement under other limits is another judgement.
         seed: what the graded cases are drawn from; by default nobody can know it beforehand.
         problems: sentences on what went wrong outside any verdict.
+        changes: what a regrade has found.
     """
 
     submitted: Path
     out: Path
     solutions: Path
-    make_box: Callable[[], Box]
-    seed: int = field(default_factory=lambda: secrets.randbits(48))
+    judges: Judges
+    limits: Limits = field(default_factory=Limits)
+    seed: int | None = None
     problems: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    _released: dict[str, "Released"] = field(default_factory=dict)
 
     def find(self) -> list[Submission]:
         """The submissions to grade; raises `NoSubmissions`."""
@@ -90,102 +139,206 @@ class ClassRun:
         return found
 
     def grade(self, submissions: Sequence[Submission]) -> Iterator[Graded]:
-        """Grade one after the other; each is in the gradebook before the next begins."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="gdlab-class-") as scratch:
-            staged = Path(scratch) / "submitted"
-            course = course_directory(self.out, self.solutions, submitted=staged, released=Path(scratch) / "release")
-            for assignment in sorted({submission.assignment for submission in submissions}):
-                enter_assignment(course, assignment)
-            for submission in submissions:
-                graded = self._grade_or_say_why_not(course, submission)
-                if graded:
+        """Judge what is new, record each judgement as it comes; what has not changed comes first.
+
+        Raises:
+            NoSandbox: if no box can be made (any more).
+            CannotRecord: if results cannot be written (any more); what was judged is kept.
+            CannotRelease: if an assignment's source notebook is broken.
+            BadSettings: if the course's nbgrader_config.py is.
+        """
+        with self._open(submissions) as at_work:
+            run = at_work.ledger.open_run(GRADE, self.seed)
+            for notebook, entry in self._judged(at_work, run, submissions, at_work.ledger.made_before):
+                if graded := self._recorded_before(at_work, notebook, entry) or self._record(at_work, notebook, entry):
+                    yield graded
+            at_work.ledger.end_run(run, DONE)
+
+    def regrade(self, submissions: Sequence[Submission]) -> Iterator[Change]:
+        """Judge everything anew, and record nothing: what would change. `accept` or `decline` ends it.
+
+        Raises:
+            As `grade` does.
+        """
+        with self._open(submissions) as at_work:
+            run = at_work.ledger.open_run(REGRADE, self.seed)
+            made = partial(at_work.ledger.made_in, run)
+            for notebook, entry in self._judged(at_work, run, submissions, made):
+                yield self._change(at_work, notebook, entry)
+
+    def accept(self, submissions: Sequence[Submission]) -> Iterator[Graded]:
+        """Record what `regrade` judged."""
+        with self._open(submissions) as at_work:
+            run = at_work.ledger.open_run(REGRADE, self.seed)
+            entries = []
+            for notebook in self._read(submissions):
+                if entry := at_work.ledger.made_in(run, notebook.submission, notebook.fingerprint):
+                    entries.append((notebook, entry.id))
+            at_work.ledger.end_run(run, ACCEPTED)  # from here on `grade` would record the rest, should this be ended
+            for notebook, number in entries:
+                if graded := self._record(at_work, notebook, at_work.ledger.entry(number)):
                     yield graded
 
-    def _grade_or_say_why_not(self, course: CourseDirectory, submission: Submission) -> Graded | None:
-        """Whatever happens to one submission, the others are graded; only a missing sandbox ends the run."""
-        try:
-            return self._grade_one(course, submission)
-        except NoSandbox:
-            raise
-        except Exception as error:
-            self.problems.append(f"{submission} was not graded: {type(error).__name__}: {last_line(str(error))}")
-            return None
+    def decline(self, submissions: Sequence[Submission]) -> None:
+        """Leave the gradebook as it is; the judgements stay in the ledger, marked as declined."""
+        with self._open(submissions) as at_work:
+            at_work.ledger.end_run(at_work.ledger.open_run(REGRADE, self.seed), DECLINED)
 
-    def _grade_one(self, course: CourseDirectory, submission: Submission) -> Graded:
-        [source] = Path(course.release_directory, submission.assignment).glob("*.ipynb")
-        released = nbformat.read(source, as_version=4)
-        notebook, note = sound_notebook(submission, released, source.stem)
-        try:
-            verdicts = self._record(course, submission, notebook, source.stem)
-        except NoSandbox:
-            raise
-        except Exception:
-            self.problems.append(
-                f"{submission} broke the grader and counts as empty:\n{traceback.format_exc(limit=-3)}"
-            )
-            note = "Your notebook could not be graded as it is; ask your instructor."
-            verdicts = self._record(course, submission, released, source.stem)
-        feedback = write_feedback(course, submission, source.stem, note)
-        return Graded(submission, verdicts, note, feedback)
-
-    def _record(self, course: CourseDirectory, submission: Submission, notebook, name: str) -> dict[str, Verdict]:
-        """Let nbgrader sanitise, grade (by our judge) and record one notebook."""
-        staged = Path(course.format_path(course.submitted_directory, submission.student, submission.assignment))
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True)
-        nbformat.write(notebook, staged / f"{name}.ipynb")
-        if submission.handed_in:
-            (staged / "timestamp.txt").write_text(submission.handed_in, encoding="utf-8")
-        autograde = JudgedAutograde(coursedir=course, staged=staged, judge=lambda nb: self._judge(submission, nb))
-        with nbgrader_log() as said, tools_on_path():
+    @contextmanager
+    def _open(self, submissions: Sequence[Submission]) -> Iterator[Recorder]:
+        """Everything that is written to, for this process alone."""
+        with ExitStack() as stack:
             try:
-                autograde.start()
+                self.out.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_alone_in(self.out))
+                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gdlab-class-")))
+                course = course_directory(self.out, self.solutions, released=scratch / "release")
+                self._released = {}
+                for assignment in sorted({submission.assignment for submission in submissions}):
+                    enter_assignment(course, assignment)
+                    [source] = Path(course.release_directory, assignment).glob("*.ipynb")
+                    self._released[assignment] = Released(source)
+                book = stack.enter_context(gradebook(course))
+                stack.enter_context(nbgrader_log())
+                recorder = Recorder(course, book, Ledger(book.db), nbgrader_settings(self.out))
+            except (OSError, SQLAlchemyError) as error:
+                raise _cannot_record(self.out, error) from error
+            try:
+                yield recorder
+            except SQLAlchemyError as error:
+                raise _cannot_record(self.out, error) from error
+
+    def _read(self, submissions: Sequence[Submission]) -> Iterator[Notebook]:
+        for submission in submissions:
+            released = self._released[submission.assignment]
+            try:
+                node, note = sound_notebook(submission, released.node, released.name)
             except Exception as error:
-                if autograde.failure:
-                    raise autograde.failure from None
-                raise RuntimeError(last_line(said[0] if said else str(error))) from error
-        return autograde.verdicts
+                self.problems.append(f"{submission} was not graded: {type(error).__name__}: {last_line(str(error))}")
+                continue
+            cells = tuple(cell.source for cell in node.cells if cell.cell_type == "code")
+            leave_out = () if self.limits.pictures else tuple(sorted(cells_to_leave_out(cells, released.ungraded)))
+            yield Notebook(
+                submission, node, released.name, note, cells, leave_out, self._provenance(submission.assignment)
+            )
 
-    def _judge(self, submission: Submission, notebook) -> dict[str, Verdict]:
-        cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-        judged = judge_cells(cells, exercises_of(submission.assignment), self.make_box, self.seed)
-        write_outputs(notebook, judged)
-        return dict(judged.verdicts)
+    def _provenance(self, assignment: str) -> dict:
+        """All that a judgement depends on beside the cells and the seed."""
+        exercises = {name: exercise.version for name, exercise in exercises_of(assignment).items()}
+        return {"exercises": exercises, "limits": asdict(self.limits), "versions": self._versions}
 
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
-class JudgedAutograde(Autograde):
-    """nbgrader's autograder for one submission, with the judge where notebooks used to be executed."""
+    def _judged(
+        self, at_work: Recorder, run: Run, submissions: Sequence[Submission], made: Callable[..., Entry | None]
+    ) -> Iterator[tuple[Notebook, Entry]]:
+        """Each submission with its judgement: the one that `made` finds, or a new one, in the ledger before anything else."""
+        in_hand: dict[int, Notebook] = {}
+        known: deque[tuple[Submission, int]] = deque()
 
-    def __init__(self, coursedir: CourseDirectory, staged: Path, judge: Callable, **kwargs):
-        super().__init__(coursedir=coursedir, **kwargs)
-        self._staged, self._judge = staged, judge
-        self.verdicts: dict[str, Verdict] = {}
-        self.failure: Exception | None = None
-        self.force = True
-        self.sanitize_preprocessors = [
-            ClearOutput,
-            DeduplicateIds,
-            OverwriteKernelspec,
-            OverwriteCells,
-            CheckCellMetadata,
-        ]
-        self.autograde_preprocessors = [
-            self._judge_step,
-            LimitOutput,
-            SaveAutoGrades,
-            AssignLatePenalties,
-            CheckCellMetadata,
-        ]
+        def tasks() -> Iterator[Task]:
+            for number, notebook in enumerate(self._read(submissions)):
+                if entry := made(notebook.submission, notebook.fingerprint):
+                    known.append((notebook.submission, entry.id))
+                else:
+                    in_hand[number] = notebook
+                    yield self._task(number, notebook, run)
 
-    def init_notebooks(self) -> None:
-        """This submission and no other: nbgrader would search by glob, and student names may hold its signs."""
-        self.assignments = {str(self._staged): [str(path) for path in self._staged.glob("*.ipynb")]}
+        def known_ones() -> Iterator[tuple[Notebook, Entry]]:
+            while known:
+                submission, number = known.popleft()
+                for notebook in self._read([submission]):
+                    yield notebook, at_work.ledger.entry(number)
 
-    def _judge_step(self, notebook, resources):
+        heavy = heavy_imports(released.text for released in self._released.values())
+        for number, judged in self.judges(tasks(), heavy):
+            yield from known_ones()
+            notebook = in_hand.pop(number)
+            yield notebook, self._enter(at_work, run, notebook, judged)
+        yield from known_ones()
+
+    def _enter(self, at_work: Recorder, run: Run, notebook: Notebook, judged: Judged) -> Entry:
+        note = notebook.note
+        if judged.trouble:
+            self.problems.append(f"{notebook.submission} broke the grader and counts as empty:\n{judged.trouble}")
+            note = BROKE
+        return at_work.ledger.append(run, notebook.submission, note, notebook.provenance, notebook.cells, judged)
+
+    def _task(self, number: int, notebook: Notebook, run: Run) -> Task:
+        empty = self._released[notebook.submission.assignment].cells
+        return Task(number, notebook.submission.assignment, notebook.cells, notebook.leave_out, empty, run.seed)
+
+    def _recorded_before(self, at_work: Recorder, notebook: Notebook, entry: Entry) -> Graded | None:
+        """What stands already: this very judgement, handed in at this time, with its files in place."""
+        places = at_work.places(notebook.submission, notebook.name)
+        stands = at_work.ledger.recorded(notebook.submission) == (entry.id, notebook.submission.handed_in)
+        if not stands or not all(place.is_file() for place in places):
+            return None
+        return Graded(notebook.submission, entry.judged.verdicts, entry.note, places[1], entry.id, unchanged=True)
+
+    def _record(self, at_work: Recorder, notebook: Notebook, entry: Entry) -> Graded | None:
+        """Record one judgement; a file that cannot be written ends the run only if no file can be."""
         try:
-            self.verdicts = self._judge(notebook)
-        except Exception as failure:  # nbgrader logs what it catches and raises something else
-            self.failure = failure
-            raise
-        return notebook, resources
+            page = at_work.record(notebook.submission, notebook.node, notebook.name, entry)
+        except OSError as error:
+            if error.errno in NO_PLACE:
+                raise _cannot_record(self.out, error) from error
+            self.problems.append(
+                f"{notebook.submission} was not graded: {type(error).__name__}: {last_line(str(error))}"
+            )
+            return None
+        return Graded(notebook.submission, entry.judged.verdicts, entry.note, page, entry.id)
+
+    def _change(self, at_work: Recorder, notebook: Notebook, entry: Entry) -> Change:
+        stands = at_work.ledger.recorded(notebook.submission)
+        before = at_work.ledger.entry(stands[0]).judged.verdicts if stands else {}
+        change = Change(
+            notebook.submission,
+            {
+                name: (before[name].points if name in before else None, verdict.points)
+                for name, verdict in entry.judged.verdicts.items()
+            },
+        )
+        self.changes.append(change)
+        return change
+
+
+class Released:
+    """A released notebook, read once for the whole class."""
+
+    def __init__(self, path: Path):
+        self.name = path.stem
+        self.text = path.read_text(encoding="utf-8")
+        self.node = nbformat.reads(self.text, as_version=4)
+        code = [cell for cell in self.node.cells if cell.cell_type == "code"]
+        self.cells = tuple(cell.source for cell in code)
+        self.ungraded = frozenset(cell.source for cell in code if "nbgrader" not in cell.metadata)
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """No two runs write into one folder at once; the lock goes with the process."""
+    with open(out / ".gdlab-grading", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotRecord(
+                f"Another gdlab grade is at work in {out}. Wait for it, or grade into another folder (--out)."
+            ) from None
+        yield
+
+
+def _cannot_record(out: Path, error: Exception) -> CannotRecord:
+    reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
+    return CannotRecord(
+        f"{out} cannot be written to ({last_line(str(reason))}). What was judged so far is kept: mend that, and run the same command."
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

@@ -23,7 +23,13 @@ SLOW = "Your function was still running after {:g} seconds. Does a loop in it ev
 ENDED = "Your function ended the program it runs in."
 SLOW_CELL = "Your notebook was still running after {:g} seconds, in this cell. Does a loop in it ever end?"
 ENDED_IN_CELL = "This cell ended the program that runs your notebook."
+BIG = "Your function took more memory than there is for it. How many numbers does it keep?"
+BIG_CELL = "Your notebook took more than {} MB of memory, in this cell."
 GARBAGE = "Your notebook's process sent something that is not an answer."
+
+
+class TooMuchMemory(wire.Broken):
+    """The box's processes hold more than they may, together."""
 
 
 class ColdBox:
@@ -77,7 +83,7 @@ class ColdBox:
         from_box_read, from_box_write = os.pipe()
         try:
             self._walls = self._raise_walls(self._limits, to_box_read, from_box_write)
-            self._channel = wire.Channel(from_box_read, to_box_write, expects=wire.FROM_BOX)
+            self._channel = wire.Channel(from_box_read, to_box_write, wire.FROM_BOX, self._watch_memory)
         except NoSandbox:
             os.close(from_box_read)
             os.close(to_box_write)
@@ -86,6 +92,11 @@ class ColdBox:
             os.close(to_box_read)
             os.close(from_box_write)
         self._wait_until_it_stands()
+
+    def _watch_memory(self) -> None:
+        """No limit of the kernel's bounds the sum over a box's processes."""
+        if self._walls.memory_bytes() > self._limits.memory_bytes:
+            raise TooMuchMemory
 
     def _wait_until_it_stands(self) -> None:
         """Nothing of the learner's is sent before the runner has been seen to be walled off."""
@@ -120,6 +131,8 @@ class ColdBox:
                 ran.append(_cut(frame.outputs, limits.output_bytes))
         except wire.TimeUp:
             raise self._broken(SLOW_CELL.format(limits.cells_seconds), len(ran), "slow") from None
+        except TooMuchMemory:
+            raise self._broken(BIG_CELL.format(limits.memory_bytes >> 20), len(ran), "ended") from None
         except wire.Broken:
             raise self._broken(ENDED_IN_CELL, len(ran), "ended") from None
         if not isinstance(frame, wire.Ready) or len(ran) != len(self._cells):
@@ -176,6 +189,8 @@ class BoxedFunction:
                 frame = self._frame_after_queries(oracles, deadline)
         except wire.TimeUp:
             raise self._lose("slow", SLOW.format(self._seconds)) from None
+        except TooMuchMemory:
+            raise self._lose("ended", BIG) from None
         except wire.Broken:
             raise self._lose("ended", ENDED) from None
         if isinstance(frame, wire.Failure):

@@ -4,7 +4,8 @@ solutions/<assignment>/<notebook>.ipynb              what an instructor edits
 exercises/<assignment>/<notebook>.ipynb              what a learner gets, made by `release`
 OUT/autograded/<student>/<assignment>/…              graded notebooks, readable by nbgrader's formgrader
 OUT/feedback/<student>/<assignment>/<notebook>.html
-OUT/gradebook.db                                     nbgrader's own database
+OUT/gradebook.db                                     nbgrader's own database, and the ledger of judgements
+OUT/nbgrader_config.py                               nbgrader's settings, where the course has any (late penalties)
 """
 
 import contextlib
@@ -22,13 +23,17 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from sqlalchemy.exc import SAWarning
-from traitlets.config import Config
+from traitlets.config import Config, PyFileConfigLoader
 
 OTHER_CELLS = "Cannot add or remove cells"  # nbgrader's words where an assignment has changed since it was graded
 
 
 class CannotRelease(Exception):
     """nbgrader could not make an assignment's learner version; the message says why."""
+
+
+class BadSettings(Exception):
+    """The course's nbgrader_config.py is broken; the message says how."""
 
 
 def course_directory(
@@ -98,6 +103,17 @@ def nbgrader_log() -> Iterator[list[str]]:
             yield said
     finally:
         log.handlers, log.propagate = kept
+
+
+def nbgrader_settings(out: Path) -> Config:
+    """The course's own nbgrader_config.py beside the gradebook, as every command of nbgrader reads it; raises `BadSettings`."""
+    path = out / "nbgrader_config.py"
+    if not path.is_file():
+        return Config()
+    try:
+        return PyFileConfigLoader(path.name, path=str(out)).load_config()
+    except Exception as error:  # it is a program, and may fail in any way
+        raise BadSettings(f"{path} could not be read: {type(error).__name__}: {error}") from error
 
 
 @contextlib.contextmanager

@@ -5,17 +5,17 @@ nbgrader's own `generate_feedback` works on the graded notebooks too; this page 
 instructors need, and shows verdicts instead of test code.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import jinja2
-import nbformat
-from nbgrader.coursedir import CourseDirectory
+from nbformat import NotebookNode
+from nbgrader.api import SubmittedNotebook
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from gdlab.grading.course import gradebook
+from gdlab.grading.ledger import Entry
 from gdlab.grading.submission import Submission
 from gdlab.judge.verdict import STYLE, as_html, verdicts_in
 
@@ -23,43 +23,31 @@ SHOWN_CHARACTERS = 4_000
 CODE = HtmlFormatter(cssclass="code", style="default")
 
 
-def write_feedback(course: CourseDirectory, submission: Submission, notebook: str, note: str) -> Path:
-    """Write the page of one graded notebook from what gradebook and graded notebook say.
+def feedback_page(submission: Submission, notebook: NotebookNode, entry: Entry, row: SubmittedNotebook) -> str:
+    """The page of one graded notebook.
 
-    Returns:
-        Where the page is: feedback/<student>/<assignment>/<notebook>.html below the course's folder.
+    Args:
+        submission: whose it is.
+        notebook: with outputs and verdicts in its cells.
+        entry: the judgement, for the number by which it can be replayed.
+        row: the gradebook's, with whatever an instructor has since changed by hand.
     """
-    graded = Path(
-        course.format_path(course.autograded_directory, submission.student, submission.assignment), f"{notebook}.ipynb"
-    )
-    page = Path(
-        course.format_path(course.feedback_directory, submission.student, submission.assignment), f"{notebook}.html"
-    )
-    cells = nbformat.read(graded, as_version=4)
-    text = _template().render(
+    code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    left_out = set(entry.judged.left_out)
+    shown = [cell for place, cell in enumerate(code_cells) if place not in left_out and cell.source.strip()]
+    return _template().render(
         student=submission.student,
         assignment=submission.assignment.replace("_", " "),
-        note=note,
+        note=entry.note,
+        number=entry.id,
+        left_out=len(left_out),
         style=STYLE + CODE.get_style_defs(".code"),
-        cells=[_shown(cell) for cell in cells.cells if cell.cell_type == "code" and cell.source.strip()],
-        **_scores(course, submission, notebook),
+        cells=[_shown(cell) for cell in shown],
+        rows=[(grade.name.removeprefix("check_"), grade.score, grade.max_score) for grade in row.grades],
+        score=row.score,
+        max_score=row.max_score,
+        penalty=row.late_submission_penalty or 0,
     )
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(text, encoding="utf-8")
-    return page
-
-
-def _scores(course: CourseDirectory, submission: Submission, notebook: str) -> dict:
-    """Points as the gradebook has them, with whatever an instructor has since changed by hand."""
-    with gradebook(course) as book:
-        entry = book.find_submission_notebook(notebook, submission.assignment, submission.student)
-        rows = [(grade.name.removeprefix("check_"), grade.score, grade.max_score) for grade in entry.grades]
-        return {
-            "rows": rows,
-            "score": entry.score,
-            "max_score": entry.max_score,
-            "penalty": entry.late_submission_penalty or 0,
-        }
 
 
 def _shown(cell) -> dict:
@@ -69,8 +57,16 @@ def _shown(cell) -> dict:
         return {"verdict": "".join(as_html(verdict, with_style=False) for verdict in verdicts.values())}
     texts = [_text(output) for output in cell.outputs]
     pictures = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
-    code = highlight(cell.source[: 5 * SHOWN_CHARACTERS], PythonLexer(), CODE)
-    return {"code": code, "outputs": [text for text in texts if text], "pictures": pictures}
+    return {
+        "code": _highlighted(cell.source[: 5 * SHOWN_CHARACTERS]),
+        "outputs": [text for text in texts if text],
+        "pictures": pictures,
+    }
+
+
+@lru_cache(maxsize=4096)  # most cells of a class are the same
+def _highlighted(source: str) -> str:
+    return highlight(source, PythonLexer(), CODE)
 
 
 def _text(output) -> str:

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 import msgspec
 from msgspec.structs import replace
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
 
 from gdlab.grading.box import Box, BoxFailed
 from gdlab.grading.inside.wire import Output
@@ -128,18 +127,22 @@ def write_outputs(notebook: NotebookNode, judged: Judged) -> None:
 def _verdict_output(verdict: Verdict, count: int) -> NotebookNode:
     stored = json.loads(msgspec.json.encode(verdict))  # whole, with its picture: the feedback page is made from it
     data, _ = verdict._repr_mimebundle_()
-    return new_output("execute_result", data=data, metadata={METADATA: stored}, execution_count=count)
+    return _output("execute_result", data=data, metadata={METADATA: stored}, execution_count=count)
 
 
 def _notebook_output(output: Output) -> NotebookNode:
     """An output of the learner's, as text or picture: nothing that a browser would run."""
     if output.kind in ("stdout", "stderr"):
-        return new_output("stream", name=output.kind, text=output.text)
+        return _output("stream", name=output.kind, text=output.text)
     if output.kind == "error":
         last = output.text.strip().rpartition("\n")[2]
         name, _, said = last.partition(": ")
-        return new_output("error", ename=name[:100], evalue=said[:1000], traceback=output.text.splitlines())
+        return _output("error", ename=name[:100], evalue=said[:1000], traceback=output.text.splitlines())
     data = {"text/plain": output.text}
     if output.png.startswith(PNG):
         data["image/png"] = base64.b64encode(output.png).decode()
-    return new_output("display_data", data=data)
+    return _output("display_data", data=data, metadata={})
+
+
+def _output(kind: str, **fields) -> NotebookNode:
+    return NotebookNode(output_type=kind, **fields)

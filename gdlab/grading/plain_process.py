@@ -31,6 +31,10 @@ class NoWalls:
     def prove(self, deadline: float) -> None:
         """There is nothing to prove."""
 
+    def memory_bytes(self) -> int:
+        """Nobody watches: it is the learner's own machine."""
+        return 0
+
     def complaint(self) -> str:
         """What the process wrote before it gave up."""
         self.process.kill()

@@ -7,13 +7,14 @@ deleted checks and broken metadata cannot reach nbgrader, let alone stop a class
 at all is graded as the empty notebook, and the reason is kept.
 """
 
+import json
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.utils import parse_utc
 
 from gdlab.assignments import assignments
@@ -124,8 +125,7 @@ def _read(path: Path) -> list[tuple[str, str, str]]:
         )
     try:
         text = path.read_bytes().decode("utf-8-sig", errors="replace").replace("\x00", "")
-        raw = nbformat.reads(text, as_version=4)
-        cells = list(_cells(raw))
+        cells = list(_cells(_as_version_4(text)))
     except Exception as error:  # nbformat fails in as many ways as there are broken files
         raise Unreadable(
             f"The file is not a readable notebook ({type(error).__name__}). Open it in Jupyter, save it, and hand it in again."
@@ -135,7 +135,13 @@ def _read(path: Path) -> list[tuple[str, str, str]]:
     return cells
 
 
-def _cells(notebook: NotebookNode) -> Iterator[tuple[str, str, str]]:
+def _as_version_4(text: str) -> dict:
+    """A notebook of today's format as it is; an older one brought up to it."""
+    notebook = json.loads(text)
+    return notebook if notebook["nbformat"] == 4 else nbformat.reads(text, as_version=4)
+
+
+def _cells(notebook: dict) -> Iterator[tuple[str, str, str]]:
     for cell in notebook["cells"]:
         source = cell.get("source", "")
         text = source if isinstance(source, str) else "".join(map(str, source))
@@ -150,15 +156,22 @@ def _rebuilt(cells: list[tuple[str, str, str]], released: NotebookNode) -> Noteb
     for kind, source, grade_id in cells:
         original = official.get(grade_id) if grade_id not in placed else None
         if original is None:
-            built.append(new_code_cell(source) if kind == "code" else new_markdown_cell(source))
+            built.append(_cell("code" if kind == "code" else "markdown", source, {}, f"handed-in-{len(built)}"))
             continue
         placed.add(grade_id)
         locked = original.metadata.nbgrader.get("locked", False)
         built.append(_like(original, original.source if locked else source))
     built += [_like(cell, cell.source) for grade_id, cell in official.items() if grade_id not in placed]
-    return new_notebook(cells=built, metadata=released.metadata)
+    return NotebookNode(nbformat=4, nbformat_minor=5, metadata=deepcopy(released.metadata), cells=built)
 
 
 def _like(original: NotebookNode, source: str) -> NotebookNode:
-    make = new_code_cell if original.cell_type == "code" else new_markdown_cell
-    return make(source, metadata=original.metadata, id=original.id)
+    return _cell(original.cell_type, source, deepcopy(original.metadata), original.id)
+
+
+def _cell(kind: str, source: str, metadata: dict, cell_id: str) -> NotebookNode:
+    """A cell as nbformat has it. Its own constructors hold each against the schema, which takes longer than all else here."""
+    cell = NotebookNode(cell_type=kind, id=cell_id, metadata=NotebookNode(metadata), source=source)
+    if kind == "code":
+        cell.update(execution_count=None, outputs=[])
+    return cell

@@ -10,6 +10,7 @@ the file that this process was started from: nobody can write to that one.
 
 import gc
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -48,6 +49,7 @@ def main(socket_fd: int, user: str, folders: str, heavy: list[str]) -> None:
     while True:
         message, fds, _, _ = socket.recv_fds(connection, 1 << 16, 3)
         if not message:
+            shutil.rmtree(HERE, ignore_errors=True)
             return
         connection.send(copy_into_box(message, *fds, runner))
         for fd in fds:

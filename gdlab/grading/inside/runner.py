@@ -209,6 +209,7 @@ def answer_for(ask: wire.Ask, shell: Shell, channel: wire.Channel) -> None:
             answer_calls(asked_for(ask, shell), ask.function, channel)
         finally:
             os._exit(0)
+    channel.leave_to_copy()
     os.waitpid(pid, 0)
 
 

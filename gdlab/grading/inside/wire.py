@@ -13,6 +13,7 @@ import os
 import select
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from gdlab.judge.answer import Seed
 LENGTH = struct.Struct(">I")
 MOST_BYTES = 32 << 20
 MOST_OUTPUTS = 200
+AT_ONCE = 1 << 20
+WATCH_EVERY = 0.02  # seconds
 CUT = "\n… the rest of this output was cut."
 ARRAY, ORACLE, SEED = 1, 2, 3
 DTYPES = frozenset({"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"})
@@ -178,12 +181,21 @@ def seed_input(seed: int) -> msgspec.msgpack.Ext:
 
 
 class Channel:
-    """Frames over a pair of pipe ends; every read and write has a deadline (None: wait for ever)."""
+    """Frames over a pair of pipe ends; every read and write has a deadline (None: wait for ever).
 
-    def __init__(self, read_fd: int, write_fd: int, expects):
+    Args:
+        read_fd, write_fd: the pipe ends.
+        expects: the frames that the other side may send.
+        watch: called every so often while this side waits; what it raises ends the waiting.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int, expects, watch: Callable[[], None] | None = None):
+        self._watch, self._look_again = watch, 0.0
         self._read_fd, self._write_fd = read_fd, write_fd
         self._decoder = msgspec.msgpack.Decoder(expects, ext_hook=decode_special)
         self._encoder = msgspec.msgpack.Encoder(enc_hook=encode_special)
+        self._arrived = bytearray()  # what was read along with an earlier frame
+        self._readable, self._writable = _poll(read_fd, select.POLLIN), _poll(write_fd, select.POLLOUT)
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)
 
@@ -192,7 +204,7 @@ class Channel:
         body = self._encoder.encode(frame)
         left = memoryview(LENGTH.pack(len(body)) + body)
         while left:
-            self._wait(self._write_fd, select.POLLOUT, deadline)
+            self._wait(self._writable, deadline)
             try:
                 left = left[os.write(self._write_fd, left) :]
             except BlockingIOError:
@@ -211,28 +223,45 @@ class Channel:
         except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
             raise Broken("not a frame") from error
 
+    def leave_to_copy(self) -> None:
+        """After a fork: what had arrived already is for the copy, which has it too."""
+        self._arrived.clear()
+
     def close(self) -> None:
         for fd in (self._read_fd, self._write_fd):
             os.close(fd)
 
     def _read(self, count: int, deadline: float | None) -> bytes:
-        parts: list[bytes] = []
-        while count:
-            self._wait(self._read_fd, select.POLLIN, deadline)
+        while len(self._arrived) < count:
+            self._wait(self._readable, deadline)
             try:
-                part = os.read(self._read_fd, min(count, 1 << 20))
+                part = os.read(self._read_fd, AT_ONCE)
             except BlockingIOError:
                 continue
             if not part:
                 raise Broken("the other side has gone")
-            parts.append(part)
-            count -= len(part)
-        return b"".join(parts)
+            self._arrived += part
+        taken = bytes(self._arrived[:count])
+        del self._arrived[:count]
+        return taken
 
-    @staticmethod
-    def _wait(fd: int, event: int, deadline: float | None) -> None:
-        poll = select.poll()
-        poll.register(fd, event)
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if not poll.poll(None if left is None else left * 1000):
-            raise TimeUp
+    def _wait(self, poll: select.poll, deadline: float | None) -> None:
+        """Wait for the other side, and call the watchman meanwhile."""
+        while True:
+            if self._watch and time.monotonic() >= self._look_again:
+                self._watch()
+                self._look_again = time.monotonic() + WATCH_EVERY
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left < 0:
+                left = 0
+            slice_ = left if not self._watch else WATCH_EVERY if left is None else min(left, WATCH_EVERY)
+            if poll.poll(None if slice_ is None else slice_ * 1000):
+                return
+            if left is not None and left <= (slice_ or 0):
+                raise TimeUp
+
+
+def _poll(fd: int, event: int) -> select.poll:
+    poll = select.poll()
+    poll.register(fd, event)
+    return poll
