@@ -1,10 +1,12 @@
-"""The command line: `gdlab course`, `book`, `lab`, `check`, `progress`, `reset`, `release`, `grade`, `audit`, `bench`. Each has --help with examples."""
+"""The command line: `gdlab course`, `book`, `lab`, `check`, `progress`, `reset`, `release`, `grade`, `replay`, `audit`, `bench`. Each has --help with examples."""
 
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -12,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 STYLE = {
@@ -217,30 +219,80 @@ def grade(
     ] = None,
     function_seconds: Annotated[float, typer.Option(help="Time for all calls of one graded function.", min=0.1)] = 5.0,
     cells_seconds: Annotated[float, typer.Option(help="Time for a notebook's cells.", min=0.1)] = 60.0,
-    memory_mb: Annotated[int, typer.Option(help="Memory of each process.", min=256)] = 3072,
+    memory_mb: Annotated[
+        int, typer.Option(help="Memory of each process, and of all in a box together.", min=256)
+    ] = 3072,
+    workers: Annotated[
+        int | None, typer.Option(help="How many processes judge at once; one for each core by default.", min=1)
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Draw the plots of the notebooks into the feedback.")
+    ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Start Python anew for every submission: slower, and almost no code of ours.")
+    ] = False,
+    regrade: Annotated[
+        bool, typer.Option("--regrade", help="Judge everything anew; show what would change, and ask before saving.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Save a regrade without asking.")] = False,
 ) -> None:
     """Grade a class: each submission in a box of its own, judged from outside.
 
-    Scores go into nbgrader's gradebook, and each learner gets a page of feedback.
+    Scores go into nbgrader's gradebook, and each learner gets a page of feedback. What has not changed since it was
+    graded is not run again, and a run that was stopped goes on where it stopped.
 
-    [bold]Examples:[/]  gdlab grade submitted    ·    gdlab grade submitted --out results --function-seconds 10
+    [bold]Examples:[/]  gdlab grade submitted    ·    gdlab grade submitted --out results --workers 8    ·    gdlab grade submitted --regrade
     """
-    from gdlab.grading.box import Limits, NoSandbox
-    from gdlab.grading.course import CannotRelease
-    from gdlab.grading.submission import NoSubmissions
+    from gdlab.grading.box import Limits
 
-    limits = Limits(cells_seconds=cells_seconds, function_seconds=function_seconds, memory_bytes=memory_mb << 20)
+    limits = Limits(
+        cells_seconds=cells_seconds,
+        function_seconds=function_seconds,
+        memory_bytes=memory_mb << 20,
+        pictures=pictures,
+    )
     results = (results or submitted.resolve().parent).resolve()
-    try:
-        all_graded = _grade(submitted.resolve(), results, course_root(), limits)
-    except (NoSandbox, NoSubmissions, CannotRelease) as error:
-        _fail(str(error))
+    judges = _judges(limits, workers or os.cpu_count() or 1, cold)
+    with _grading_errors():
+        all_graded = _grade(submitted.resolve(), results, course_root(), limits, judges, regrade, yes)
     out.print(
         f"\nGradebook  {escape(str(results / 'gradebook.db'))}\nFeedback   {escape(str(results / 'feedback'))}",
         soft_wrap=True,
     )
     if not all_graded:
         raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    number: Annotated[int, typer.Argument(help="The judgement's number, at the end of its page of feedback.", min=1)],
+    results: Annotated[Path, typer.Option("--out", help="Where the gradebook is.")] = Path("."),
+    cold: Annotated[bool, typer.Option("--cold", help="In a box with a fresh Python.")] = False,
+) -> None:
+    """Make a judgement again from the ledger, and hold it against what was recorded, bit for bit.
+
+    [bold]Example:[/]  gdlab replay 42 --out results
+    """
+    from gdlab.grading.replay import NoJudgement
+    from gdlab.grading.replay import replay as judge_again
+
+    with _grading_errors(), out.status(f"Making judgement {number} again ..."):
+        try:
+            replayed = judge_again(results.resolve(), number, cold)
+        except NoJudgement as error:
+            _fail(str(error))
+    entry = replayed.entry
+    out.print(f"{escape(entry.student)}, {entry.assignment}, seed {entry.provenance['seed']}", highlight=False)
+    for name, verdict in replayed.verdicts.items():
+        mark = MARKS.get(verdict.outcome, "[red]✗[/]")
+        out.print(f"{mark} {name}  {verdict.headline}", highlight=False)
+        for sentence in () if verdict.right else verdict.sentences:
+            out.print(f"    {escape(sentence)}", highlight=False, soft_wrap=True)
+    if replayed.differing:
+        _fail(
+            f"Not as it was recorded: {', '.join(replayed.differing)}. Does the notebook depend on the time, or on chance?"
+        )
+    out.print("The same, bit for bit, as it was recorded.")
 
 
 @app.command()
@@ -441,12 +493,16 @@ def _serve(index: Path, port: int) -> None:
 def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
     """Grade; where this machine can make no sandbox, say so in one sentence instead."""
     from gdlab.grading.box import Limits, NoSandbox
+    from gdlab.grading.course import CannotRelease
 
-    shutil.rmtree(
-        results, ignore_errors=True
-    )  # made anew: grades of an earlier version of an exercise would be in the way
+    limits = Limits()
+    grade_sample = partial(_grade, submitted, results, root, limits, _judges(limits, os.cpu_count() or 1, cold=False))
     try:
-        _grade(submitted, results, root, Limits())
+        try:
+            grade_sample()
+        except CannotRelease:  # grades of an earlier version of the exercises are in the way, and nobody's here
+            shutil.rmtree(results)
+            grade_sample()
     except NoSandbox as why:
         complaints.print(
             f"The sample class was not graded: {escape(str(why))}", style="yellow", soft_wrap=True, highlight=False
@@ -455,13 +511,34 @@ def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
     return True
 
 
-def _grade(submitted: Path, results: Path, root: Path, limits) -> bool:
+def _judges(limits, workers: int, cold: bool):
+    from gdlab.grading.workers import in_cold_boxes, in_warm_boxes
+
+    return in_cold_boxes(limits) if cold else in_warm_boxes(limits, workers)
+
+
+@contextmanager
+def _grading_errors() -> Iterator[None]:
+    """What can be in the way of grading, as a sentence and exit code 1."""
+    from gdlab.grading.box import NoSandbox
+    from gdlab.grading.class_run import CannotRecord
+    from gdlab.grading.course import BadSettings, CannotRelease
+    from gdlab.grading.submission import NoSubmissions
+
+    try:
+        yield
+    except (NoSandbox, NoSubmissions, CannotRelease, CannotRecord, BadSettings) as error:
+        _fail(str(error))
+
+
+def _grade(submitted: Path, results: Path, root: Path, limits, judges, regrade=False, yes=False) -> bool:
     """Grade a class with a progress bar and a table at the end; whether every submission was graded."""
     from gdlab.grading.bubblewrap import bubblewrap_version
     from gdlab.grading.class_run import ClassRun
     from gdlab.grading.cold import ColdBox
+    from gdlab.grading.terminal import summary, tally, with_a_bar
 
-    run = ClassRun(submitted, results, root / "solutions", lambda: ColdBox(limits))
+    run = ClassRun(submitted, results, root / "solutions", judges, limits)
     submissions = run.find()
     with ColdBox(limits):  # a machine without a sandbox is found out before anything is written
         out.print(
@@ -469,46 +546,40 @@ def _grade(submitted: Path, results: Path, root: Path, limits) -> bool:
             soft_wrap=True,
             highlight=False,
         )
-    columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    graded = []
-    with Progress(*columns, console=out, transient=True) as progress:
-        task = progress.add_task("Grading", total=len(submissions))
-        for one in run.grade(submissions):
-            graded.append(one)
-            progress.update(task, advance=1, description=one.submission.student[:24])
-    out.print(_summary(graded))
-    for problem in run.problems:
-        complaints.print(escape(problem), style="yellow", soft_wrap=True, highlight=False)
+    if regrade and not _wanted(run, submissions, yes):
+        return True
+    results_of_run = run.accept(submissions) if regrade else run.grade(submissions)
+    graded = list(with_a_bar(results_of_run, len(submissions), out))
+    out.print(summary(graded))
+    out.print(tally(graded, submissions), highlight=False)
+    _complain(run)
     return len(graded) == len(submissions)
 
 
-def _summary(graded) -> Table:
-    table = Table(title="What the judge says", title_justify="left", caption_justify="left")
-    for heading in ("Student", "Assignment"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("Points", justify="right")
-    table.add_column("Exercises", no_wrap=True)
-    table.add_column("The first thing that is wrong", overflow="fold", ratio=1)
-    for one in graded:
-        exercises = "\n".join(
-            f"{MARKS.get(v.outcome, '[red]✗[/]')} {name} {v.points:g}/{v.max_points:g}"
-            for name, v in one.verdicts.items()
-        )
-        table.add_row(
-            escape(one.submission.student),
-            one.submission.assignment,
-            f"{one.points:g} of {one.max_points:g}",
-            exercises,
-            escape(_first_wrong(one)),
-        )
-    return table
+def _wanted(run, submissions, yes: bool) -> bool:
+    """Judge everything anew, show what would change, and ask whether it shall be saved."""
+    from gdlab.grading.terminal import differences, with_a_bar
+
+    changes = list(with_a_bar(run.regrade(submissions), len(submissions), out, "Regrading"))
+    _complain(run)
+    if any(change.differs for change in changes):
+        out.print(differences(changes))
+    else:
+        out.print("No score would change.")
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        _fail("Nothing was saved: say --yes to save a regrade where nobody can be asked. Its judgements are kept.")
+    if typer.confirm("Save this?"):
+        return True
+    run.decline(submissions)
+    out.print("Nothing was saved.")
+    return False
+
+
+def _complain(run) -> None:
+    while run.problems:
+        complaints.print(escape(run.problems.pop(0)), style="yellow", soft_wrap=True, highlight=False)
 
 
 def _audit_table(done) -> Table:
@@ -546,14 +617,6 @@ def _progress_table(standings) -> Table:
         minutes = str(one.minutes or "")
         table.add_row(one.assignment, minutes, one.difficulty, f"{one.points:g} of {one.max_points:g}", exercises)
     return table
-
-
-def _first_wrong(one) -> str:
-    wrong = next((verdict for verdict in one.verdicts.values() if not verdict.right), None)
-    if one.note or wrong is None:
-        notes = [f"{name} {note}" for name, verdict in one.verdicts.items() for note in verdict.notes]
-        return one.note or "; ".join(notes)
-    return f"{wrong.exercise}: {', '.join(wrong.mistakes) or wrong.sentences[0]}"
 
 
 def _show_places(index: Path, root: Path, results: Path | None) -> None:

@@ -1,0 +1,69 @@
+"""Making a judgement again from its entry in the ledger: same cells, same cases, same limits, so the same verdicts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from gdlab.grading.box import Limits
+from gdlab.grading.ledger import JUDGEMENTS, Entry, Ledger
+from gdlab.grading.workers import Task, heavy_imports, in_cold_boxes, in_warm_boxes
+from gdlab.judge.verdict import Verdict
+
+
+class NoJudgement(Exception):
+    """There is no such judgement; the message says where it was looked for."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A judgement as it was made, and as it came out now."""
+
+    entry: Entry
+    verdicts: dict[str, Verdict]
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The exercises whose verdict is not the same, bit for bit."""
+        before = self.entry.judged.verdicts
+        return tuple(name for name in before if self.verdicts.get(name) != before[name])
+
+
+def replay(out: Path, number: int, cold: bool = False) -> Replayed:
+    """Judge once more what judgement `number` was made of.
+
+    Raises:
+        NoJudgement: if the ledger in `out` has no such entry.
+        NoSandbox: if no box can be made.
+    """
+    entry = find_entry(out, number)
+    limits = Limits(**entry.provenance["limits"])
+    judges = in_cold_boxes(limits) if cold else in_warm_boxes(limits)
+    task = Task(0, entry.assignment, entry.cells, entry.judged.left_out, (), entry.provenance["seed"])
+    [(_, judged)] = judges([task], heavy_imports(entry.cells))
+    return Replayed(entry, judged.verdicts)
+
+
+def find_entry(out: Path, number: int) -> Entry:
+    """The entry of a judgement; raises `NoJudgement`."""
+    database = out / "gradebook.db"
+    if not database.is_file():
+        raise NoJudgement(f"There is no gradebook in {out}; name the folder of the results with --out.")
+    engine = create_engine(f"sqlite:///{database}")
+    try:
+        if JUDGEMENTS.name not in inspect(engine).get_table_names():
+            raise NoJudgement(f"{database} has no ledger of judgements; it was not written by gdlab grade.")
+        session = scoped_session(sessionmaker(bind=engine))
+        entry = Ledger(session).entry(number)
+        session.remove()
+    except SQLAlchemyError as error:
+        raise NoJudgement(f"{database} could not be read ({error.__cause__ or error}).") from error
+    finally:
+        engine.dispose()
+    if entry is None:
+        raise NoJudgement(
+            f"There is no judgement {number} in {database}. A page of feedback says its number at the end."
+        )
+    return entry
