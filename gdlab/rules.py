@@ -787,3 +787,213 @@ def lion_step(theta, grad, m, lr, beta1, beta2, weight_decay):
     """
     theta, (m,) = lion(beta1, beta2, weight_decay).step(theta, grad, (m,), 0, lr)
     return theta, m
+
+
+# ------------------------------------------------------------------------ Muon
+
+NEWTON_SCHULZ = (3.4445, -4.775, 2.0315)
+"""Muon's a, b, c. They lift small singular values quickly and let all of them end near 1, not exactly at it."""
+
+
+def _exact(x):
+    return x
+
+
+def orthogonalize(matrix, iterations=5, coefficients=NEWTON_SCHULZ, eps=1e-7, rounded=None):
+    """Bring all singular values of a matrix close to 1: U·S·Vᵀ becomes about U·Vᵀ, by Newton–Schulz iteration.
+
+        X ← M/max(‖M‖, ε), then again and again X ← aX + (bA + cA²)X with A = XXᵀ
+
+    With Muon's coefficients five iterations bring every value above a hundredth of the norm to between
+    0.68 and 1.14, and more iterations do not make it exact.
+
+    Args:
+        matrix: M, of shape (rows, columns), NumPy or torch.
+        iterations: how often, 1 or more.
+        coefficients: a, b and c; (1.875, -1.25, 0.375) goes to 1 itself, but slowly.
+        eps: ε, below which a matrix counts as zero.
+        rounded: what every result on the way passes through, to compute as a coarser number format does;
+            None leaves it as precise as it is.
+
+    Raises:
+        ValueError: if `matrix` is not a matrix.
+
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
+
+    >>> orthogonalize(np.array([[3.0, 0.0], [0.0, -0.5]])).round(2)
+    array([[ 0.71,  0.  ],
+           [ 0.  , -1.04]])
+    """
+    _check(
+        getattr(matrix, "ndim", 0) == 2,
+        f"Only a matrix can be orthogonalized, but this is {_form(matrix)}: give vectors and numbers to another rule.",
+    )
+    a, b, c = coefficients
+    rounded = rounded or _exact
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = rounded(matrix if wide else matrix.T)
+    x = rounded(x / _clip(rounded((x * x).sum() ** 0.5), eps, None))
+    for _ in range(iterations):
+        gram = rounded(x @ x.T)
+        x = rounded(a * x + rounded(b * gram + c * (gram @ gram)) @ x)
+    return x if wide else x.T
+
+
+def _muon_direction(momentum, nesterov, turn, theta, grad, m):
+    m = momentum * m + (1 - momentum) * grad
+    turned = turn(momentum * m + (1 - momentum) * grad if nesterov else m)
+    rows, columns = turned.shape
+    return max(1.0, rows / columns) ** 0.5 * turned, m
+
+
+def muon(
+    momentum=0.95, nesterov=True, weight_decay=0.1, iterations=5, coefficients=NEWTON_SCHULZ, eps=1e-7, rounded=None
+) -> Rule:
+    """Muon, for matrices: m ← μm + (1 − μ)g, d = √max(1, rows/columns)·orthogonalize(μm + (1 − μ)g) + λθ.
+
+    The step has the singular directions of the averaged gradient, all of about the same length, so that
+    rare directions are learned as fast as common ones. The decay is decoupled, η·λ·θ. Vectors, numbers
+    and embeddings go to another rule, usually AdamW. Rows and columns are torch's, (out, in).
+
+    Args:
+        momentum: μ, at least 0 and below 1.
+        nesterov: look ahead, as above; else the direction is made of m alone.
+        weight_decay: λ.
+        iterations, coefficients, eps, rounded: of `orthogonalize`. `torch.optim.Muon` computes in bfloat16:
+            `rounded=lambda x: x.bfloat16().to(x.dtype)`.
+
+    State: one number a parameter, m, from 0. Sources: Jordan et al. 2024; `torch.optim.Muon`.
+
+    >>> rule, theta = muon(weight_decay=0.0), np.zeros((2, 2))
+    >>> theta, state = rule.step(theta, np.diag([3.0, -0.5]), rule.init(theta), step=0, lr=1.0)
+    >>> theta.round(2).tolist()
+    [[-0.71, 0.0], [0.0, 1.04]]
+    """
+    _check_decay_rate("momentum", momentum)
+    _check_eps(eps)
+    _check(iterations >= 1, f"iterations says how often the matrix is improved, 1 or more, but is {iterations!r}.")
+    turn = partial(orthogonalize, iterations=iterations, coefficients=coefficients, eps=eps, rounded=rounded)
+    turned = Rule("muon", partial(_elementwise, partial(_muon_direction, momentum, nesterov, turn)), ("m",), (0.0,))
+    return chain(turned, add_decayed_weights(weight_decay), name="muon")
+
+
+# --------------------------------------------------------------- without a schedule
+
+
+def _schedule_free_share(warmup_steps, step):
+    """How much of the rate this step gets, and its share c of the average: w = min(1, t/W), c = w²/Σw²."""
+    t, length = step + 1, max(warmup_steps, 1)
+    risen = min(t, length)
+    warm = risen / length
+    total = risen * (risen + 1) * (2 * risen + 1) / (6 * length**2) + (t - risen)
+    return warm, warm**2 / total
+
+
+def _schedule_free_move(beta, ahead, step, share):
+    """The direction in which y moves when z takes a step, and the new (z − x)/η."""
+    new = ahead - step
+    kept = (1 - share) * new
+    return (1 - beta) * (ahead - kept) - share * new, kept
+
+
+def _schedule_free_sgd_direction(beta, weight_decay, theta, grad, ahead, warm, share):
+    return _schedule_free_move(beta, ahead, warm * (grad + weight_decay * theta), share)
+
+
+def _schedule_free_adamw_direction(beta1, beta2, eps, weight_decay, theta, grad, ahead, v, warm, share, correction):
+    v = beta2 * v + (1 - beta2) * grad * grad
+    step = warm * (grad / ((v / correction) ** 0.5 + eps) + weight_decay * theta)
+    direction, ahead = _schedule_free_move(beta1, ahead, step, share)
+    return direction, ahead, v
+
+
+def _schedule_free_adamw_scalars(warmup_steps, beta2, step):
+    return *_schedule_free_share(warmup_steps, step), 1 - beta2 ** (step + 1)
+
+
+def _check_schedule_free(weight_decay, warmup_steps):
+    _check(
+        0 <= weight_decay < math.inf,
+        f"weight_decay shrinks the weights and cannot be below 0, but is {weight_decay!r}.",
+    )
+    _check(warmup_steps >= 0, f"warmup_steps is a number of steps, 0 or more, but is {warmup_steps!r}.")
+
+
+def schedule_free_sgd(beta=0.9, weight_decay=0.0, warmup_steps=0) -> Rule:
+    """Schedule-free SGD: an average of the walk in place of a schedule that ends at zero.
+
+        z ← z − η·(g + λy), x ← (1 − c)x + cz, y ← (1 − β)z + βx
+
+    z walks as SGD does. x is the average of all z so far, and what the model is judged by. y, between the
+    two, is this rule's `theta`: there the gradient g is taken. c is 1/t, or with a warm-up of W steps
+    w²/Σw², where w = min(1, t/W) also shortens the steps. x is had from `schedule_free_average`.
+
+    Only u = (z − x)/η is remembered, because z = y + βηu and x = y − (1 − β)ηu. In return η has to stay
+    what it is: the warm-up is the rule's, and there is nothing else to schedule.
+
+    State: one number a parameter, ahead = u, from 0. Source: Defazio et al. 2024, "The Road Less
+    Scheduled", arXiv 2405.15682.
+
+    >>> rule = schedule_free_sgd(beta=0.5)
+    >>> theta, state = rule.step(10.0, 4.0, rule.init(10.0), step=0, lr=0.5)
+    >>> theta, state = rule.step(theta, 4.0, state, step=1, lr=0.5)
+    >>> theta, state, schedule_free_average(theta, state, lr=0.5, beta=0.5)
+    (6.5, (-2.0,), 7.0)
+    """
+    _check_decay_rate("beta", beta)
+    _check_schedule_free(weight_decay, warmup_steps)
+    return Rule(
+        "schedule_free_sgd",
+        direct=partial(_elementwise, partial(_schedule_free_sgd_direction, beta, weight_decay)),
+        state_names=("ahead",),
+        start=(0.0,),
+        scalar_names=("warm", "share"),
+        scalars=partial(_schedule_free_share, warmup_steps),
+    )
+
+
+def schedule_free_adamw(beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, warmup_steps=0) -> Rule:
+    """Schedule-free AdamW: `schedule_free_sgd` with g/(√v̂ + ε) for g, and decoupled decay.
+
+        z ← z − η·(g/(√v̂ + ε) + λy), with v and v̂ as in Adam
+
+    There is no m: that y lies between z and x takes the place of momentum, and β₁ says where. As in
+    the authors' package, schedulefree 1.4; its variant for the paper's own experiments multiplies η by
+    √(1 − β₂ᵗ) instead of correcting v.
+
+    State: two numbers a parameter, ahead = (z − x)/η and v, from 0. Source: as `schedule_free_sgd`,
+    algorithm 1.
+
+    >>> rule = schedule_free_adamw(eps=0.0)
+    >>> theta, state = rule.step(10.0, 4.0, rule.init(10.0), step=0, lr=0.5)
+    >>> round(theta, 6), schedule_free_average(theta, state, lr=0.5)
+    (9.5, 9.5)
+    """
+    _check_decay_rate("beta1", beta1)
+    _check_decay_rate("beta2", beta2)
+    _check_eps(eps)
+    _check_schedule_free(weight_decay, warmup_steps)
+    return Rule(
+        "schedule_free_adamw",
+        direct=partial(_elementwise, partial(_schedule_free_adamw_direction, beta1, beta2, eps, weight_decay)),
+        state_names=("ahead", "v"),
+        start=(0.0, 0.0),
+        scalar_names=("warm", "share", "correction"),
+        scalars=partial(_schedule_free_adamw_scalars, warmup_steps, beta2),
+    )
+
+
+def schedule_free_average(theta, state, lr, beta=0.9):
+    """x, the average that a schedule-free rule is after: θ − η(1 − β)·u. Judge, save and use this one.
+
+    Args:
+        theta: the parameters that the rule moves, y.
+        state: its state, whose first part is u = (z − x)/η.
+        lr: the learning rate η of the run.
+        beta: the rule's β, for AdamW its β₁.
+
+    >>> schedule_free_average(6.5, (-2.0,), lr=0.5, beta=0.5)
+    7.0
+    """
+    pairs = zip(leaves(theta), leaves(state[0], theta), strict=True)
+    return rebuild(theta, [gradient_step(y, (1 - beta) * ahead, lr) for y, ahead in pairs])

@@ -84,6 +84,9 @@ def test_a_rules_state_is_what_the_table_says():
             "adam_l2",
             "adamw",
             "lion",
+            "muon",
+            "schedule_free_sgd",
+            "schedule_free_adamw",
         ):
             rule = getattr(rules, name)()
             state = re.sub(r", from .*", "", cells[2])

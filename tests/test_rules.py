@@ -254,6 +254,8 @@ def test_settings_left_out_are_torchs(make, optimizer):
         (rules.nesterov, (0.9,)),
         (rules.adam_l2, (0.9, 0.999, 1e-8, 0.01)),
         (rules.lion, (0.9, 0.99, 0.0)),
+        (rules.schedule_free_sgd, (0.9, 0.0, 0)),
+        (rules.schedule_free_adamw, (0.9, 0.999, 1e-8, 0.0, 0)),
     ],
 )
 def test_settings_left_out_are_those_of_the_documentation(make, settings):
@@ -341,6 +343,173 @@ def test_lion_stands_still_where_the_blend_is_exactly_zero():
     )
     assert theta.tolist() == [5.0, 5.5, 5.0]
     assert m.tolist() == [0.5, -1.25, 0.0]
+
+
+# ---------------------------------------- without a schedule, against its algorithm
+
+
+def road_less_scheduled(grads, theta, lr, beta, weight_decay, warmup, second=None):
+    """Schedule-free SGD, or with `second` = (beta2, eps) AdamW: arXiv 2405.15682, equations 3 to 5 and algorithm 1.
+
+    With three sequences, as printed there; it returns y, where the gradients are taken, and x, the average.
+    """
+    x = z = y = theta
+    v, sum_of_squares = 0.0, 0.0
+    for t, g in enumerate(grads, start=1):
+        rate = lr * min(1.0, t / warmup) if warmup else lr
+        if second:
+            beta2, eps = second
+            v = beta2 * v + (1 - beta2) * g**2
+            g = g / (np.sqrt(v / (1 - beta2**t)) + eps)
+        z = z - rate * g - rate * weight_decay * y
+        sum_of_squares += rate**2
+        c = rate**2 / sum_of_squares
+        x = (1 - c) * x + c * z
+        y = (1 - beta) * z + beta * x
+    return y, x
+
+
+ROADS = [(0.9, 0.0, 0, 0.1), (0.9, 0.1, 0, 0.01), (0.5, 0.0, 30, 0.03), (0.0, 0.3, 100, 0.1), (0.98, 0.02, 1, 1e-3)]
+
+
+@pytest.mark.parametrize("second", [None, (0.999, 1e-8), (0.95, 1e-3)], ids=["sgd", "adamw", "adamw, short memory"])
+@pytest.mark.parametrize(("beta", "weight_decay", "warmup", "lr"), ROADS)
+def test_schedule_free_is_its_papers_algorithm(beta, weight_decay, warmup, lr, second):
+    make = functools.partial(rules.schedule_free_adamw, beta, *second) if second else rules.schedule_free_sgd
+    rule = (
+        make(weight_decay=weight_decay, warmup_steps=warmup)
+        if second
+        else make(beta, weight_decay, warmup_steps=warmup)
+    )
+    theta = start()
+    state = rule.init(theta)
+    for step, grads in enumerate(stream(1, 1000)):
+        theta, state = rule.step(theta, grads, state, step, lr)
+    average = rules.schedule_free_average(theta, state, lr, beta)
+    papers = {
+        n: road_less_scheduled([g[n] for g in stream(1, 1000)], start()[n], lr, beta, weight_decay, warmup, second)
+        for n in SHAPES
+    }
+    assert distance(theta, {n: y for n, (y, _) in papers.items()}) <= 1e-12
+    assert distance(average, {n: x for n, (_, x) in papers.items()}) <= 1e-12
+
+
+def test_schedule_free_with_beta_0_walks_as_sgd_and_averages_what_it_walked():
+    rule, theta, walked = rules.schedule_free_sgd(beta=0.0), 10.0, []
+    state = rule.init(theta)
+    for step in range(20):
+        theta, state = rule.step(theta, 2 * theta, state, step, 0.1)
+        walked.append(theta)
+        assert theta == pytest.approx(10.0 * 0.8 ** (step + 1), rel=1e-12)
+        assert rules.schedule_free_average(theta, state, 0.1, beta=0.0) == pytest.approx(np.mean(walked), rel=1e-12)
+
+
+def test_the_average_comes_in_thetas_form():
+    theta = {"W": np.ones((2, 3)), "b": [4.0]}
+    state = ({"b": [2.0], "W": np.full((2, 3), 3.0)}, None)
+    average = rules.schedule_free_average(theta, state, lr=0.5, beta=0.5)
+    assert average["W"].tolist() == [[0.25] * 3] * 2 and average["b"] == [3.5]
+
+
+# ------------------------------------------------------------ Muon against torch's
+
+TABLES = [(4, 3), (3, 5), (6, 2), (1, 4), (3, 3)]
+MUONS = [
+    {},
+    {"momentum": 0.8, "nesterov": False, "weight_decay": 0.0},
+    {"weight_decay": 0.5, "ns_steps": 3, "ns_coefficients": (2.0, -1.5, 0.5), "eps": 1e-3},
+]
+
+
+def tables(seed):
+    rng = np.random.default_rng(seed)
+    return [torch.tensor(rng.normal(size=shape)) for shape in TABLES]
+
+
+def our_muon(settings, **more):
+    names = {"ns_steps": "iterations", "ns_coefficients": "coefficients"}
+    return rules.muon(**{names.get(name, name): value for name, value in settings.items()}, **more)
+
+
+@pytest.mark.parametrize("settings", MUONS, ids=["left out", "plain momentum", "all set"])
+def test_three_hundred_steps_equal_torchs_muon_when_it_does_not_round(settings, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    theirs, ours = [torch.nn.Parameter(t) for t in tables(0)], tables(0)
+    rule, optimizer = our_muon(settings), torch.optim.Muon(theirs, lr=0.02, **settings)
+    state = rule.init(ours)
+    for step in range(300):
+        grads = tables(step + 1)
+        for parameter, grad in zip(theirs, grads, strict=True):
+            parameter.grad = grad.clone()
+        optimizer.step()
+        ours, state = rule.step(ours, grads, state, step, 0.02)
+    for our, their in zip(ours, theirs, strict=True):
+        assert torch.linalg.norm(our - their.detach()) <= 1e-12 * torch.linalg.norm(their.detach())
+
+
+def test_rounded_as_torchs_muon_it_is_torchs_to_a_bfloat16s_last_digit():
+    def off(rule):
+        worst = 0.0
+        for seed in range(100):
+            theirs, ours, grads = [torch.nn.Parameter(t) for t in tables(0)], tables(0), tables(seed + 1)
+            for parameter, grad in zip(theirs, grads, strict=True):
+                parameter.grad = grad.clone()
+            torch.optim.Muon(theirs, lr=1.0).step()
+            ours, _ = rule.step(ours, grads, rule.init(ours), 0, 1.0)
+            worst = max(worst, *((o - t.detach()).abs().max().item() for o, t in zip(ours, theirs, strict=True)))
+        return worst
+
+    last_digit = 2.0**-7  # of a bfloat16 from 1 to 2
+    assert off(rules.muon(rounded=lambda x: x.bfloat16().to(x.dtype))) <= last_digit
+    assert off(rules.muon()) > 3 * last_digit
+
+
+@pytest.mark.parametrize("shape", TABLES, ids=str)
+def test_five_iterations_bring_the_singular_values_close_to_one_and_keep_their_directions(shape):
+    matrix = np.random.default_rng(0).normal(size=shape)
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    inner = left.T @ rules.orthogonalize(matrix) @ right.T
+    assert (values / np.linalg.norm(values) > 0.01).all()
+    assert np.all((np.diag(inner) > 0.68) & (np.diag(inner) < 1.14))
+    assert np.allclose(inner, np.diag(np.diag(inner)), atol=1e-12)
+
+
+def test_with_the_coefficients_that_converge_the_matrix_becomes_orthogonal():
+    matrix = np.random.default_rng(0).normal(size=(3, 5))
+    turned = rules.orthogonalize(matrix, iterations=40, coefficients=(1.875, -1.25, 0.375))
+    assert np.allclose(turned @ turned.T, np.eye(3), atol=1e-12)
+
+
+def test_the_length_of_a_gradient_is_no_matter_to_muon_until_it_is_below_eps():
+    matrix = np.random.default_rng(0).normal(size=(3, 5))
+    assert np.allclose(rules.orthogonalize(1e6 * matrix), rules.orthogonalize(matrix), rtol=1e-9)
+    assert np.abs(rules.orthogonalize(1e-12 * matrix)).max() < 0.1
+    assert rules.orthogonalize(np.zeros((2, 3))).tolist() == [[0.0] * 3] * 2
+
+
+def test_numpy_and_torch_take_the_same_steps_with_muon():
+    rule, start = rules.muon(), {"W": np.random.default_rng(0).normal(size=(4, 3))}
+    grad = {"W": np.random.default_rng(1).normal(size=(4, 3))}
+    with_numpy, (kept,) = rule.step(start, grad, rule.init(start), 0, 0.1)
+    theta = {"W": torch.tensor(start["W"])}
+    with_torch, _ = rule.step(theta, {"W": torch.tensor(grad["W"])}, rule.init(theta), 0, 0.1)
+    assert np.allclose(with_numpy["W"], with_torch["W"].numpy(), rtol=1e-12)
+    assert kept["W"] == pytest.approx(0.05 * grad["W"])
+
+
+def test_muon_compiles_whole_and_travels():
+    torch.compiler.reset()
+    rule = pickle.loads(pickle.dumps(rules.muon()))
+    theta, grad = tables(0), tables(1)
+    compiled = torch.compile(rule.update, backend="eager", fullgraph=True)
+    once, twice = (step(theta, grad, rule.init(theta), (), torch.tensor(0.1))[0] for step in (compiled, rule.update))
+    assert all(torch.equal(a, b) for a, b in zip(once, twice, strict=True))
+
+
+@pytest.mark.parametrize("theta", [np.ones(3), np.ones((2, 2, 2)), 1.0], ids=["vector", "three axes", "number"])
+def test_muon_takes_matrices_only(theta):
+    with pytest.raises(ValueError, match="^Only a matrix can be orthogonalized, .* to another rule.$"):
+        rules.muon().step(theta, theta, rules.muon().init(theta), 0, 0.1)
 
 
 # ------------------------------------------- the classic mistakes are visible to all this
@@ -905,12 +1074,14 @@ RULES = [
     rules.adam_l2(weight_decay=0.1),
     rules.adamw(weight_decay=0.1),
     rules.lion(weight_decay=0.1),
+    rules.schedule_free_sgd(weight_decay=0.1, warmup_steps=2),
+    rules.schedule_free_adamw(weight_decay=0.1),
     rules.chain(rules.clip_global_norm(1.0), rules.clip_value(0.3), rules.add_decayed_weights(0.1), rules.adam()),
 ]
 
 
 @pytest.mark.parametrize(
-    ("rule", "numbers"), list(zip(RULES, [0, 1, 1, 1, 1, 1, 2, 2, 2, 1, 2], strict=True)), ids=_label
+    ("rule", "numbers"), list(zip(RULES, [0, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 2, 2], strict=True)), ids=_label
 )
 def test_the_state_has_the_form_of_theta_once_for_each_name(rule, numbers):
     theta = {"W": np.ones((2, 3), np.float32), "layers": [torch.ones(4), (np.ones(()), 2.0)]}
@@ -935,6 +1106,9 @@ def test_the_state_has_the_form_of_theta_once_for_each_name(rule, numbers):
         (rules.adam_l2, "adam_l2", ("m", "v")),
         (rules.adamw, "adamw", ("m", "v")),
         (rules.lion, "lion", ("m",)),
+        (rules.muon, "muon", ("m",)),
+        (rules.schedule_free_sgd, "schedule_free_sgd", ("ahead",)),
+        (rules.schedule_free_adamw, "schedule_free_adamw", ("ahead", "v")),
         (lambda: rules.clip_global_norm(1.0), "clip_global_norm", ()),
         (lambda: rules.clip_value(1.0), "clip_value", ()),
         (lambda: rules.add_decayed_weights(0.1), "add_decayed_weights", ()),
@@ -1096,6 +1270,18 @@ def test_the_last_settings_that_make_sense_are_taken():
         (lambda: rules.add_decayed_weights(math.inf), "weight_decay .* but is inf"),
         (lambda: rules.lion(-0.1), "beta1 .* but is -0.1"),
         (lambda: rules.lion(beta2=1.5), "beta2 .* but is 1.5"),
+        (lambda: rules.muon(1.0), "momentum .* below 1, but is 1.0"),
+        (lambda: rules.muon(eps=-1), "eps .* but is -1"),
+        (lambda: rules.muon(iterations=0), "iterations .* but is 0"),
+        (lambda: rules.muon(weight_decay=-1), "weight_decay .* but is -1"),
+        (lambda: rules.schedule_free_sgd(1.0), "beta .* below 1, but is 1.0"),
+        (lambda: rules.schedule_free_sgd(weight_decay=-1), "weight_decay .* but is -1"),
+        (lambda: rules.schedule_free_sgd(warmup_steps=-1), "warmup_steps .* but is -1"),
+        (lambda: rules.schedule_free_adamw(1.0), "beta1 .* below 1, but is 1.0"),
+        (lambda: rules.schedule_free_adamw(beta2=1.0), "beta2 .* below 1, but is 1.0"),
+        (lambda: rules.schedule_free_adamw(eps=-1), "eps .* but is -1"),
+        (lambda: rules.schedule_free_adamw(weight_decay=math.inf), "weight_decay .* but is inf"),
+        (lambda: rules.schedule_free_adamw(warmup_steps=-2), "warmup_steps .* but is -2"),
         (lambda: rules.clip_global_norm(0), "max_norm .* above 0, but is 0"),
         (lambda: rules.clip_by_norm(1.0, -1), "max_norm .* above 0, but is -1"),
         (lambda: rules.clip_by_norm(1.0, 0), "max_norm .* above 0, but is 0"),
