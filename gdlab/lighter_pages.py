@@ -2,6 +2,7 @@
 
 The theme brings its icons twice: as 1.4 MB of JavaScript, and as a font of 156 KB with two thousand glyphs
 of which the pages show some twenty. The script goes, and the font keeps the glyphs that a page or a style names.
+Every page brings the index of the whole book, too, and what searches it, which only the search page reads.
 `setup` is a Sphinx extension, listed in _config.yml.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 from fontTools.subset import Options, Subsetter, load_font, save_font
 
 ICON_SCRIPT = re.compile(r'<script[^>]* src="[^"]*fontawesome\.js[^"]*"></script>\n?')
+SEARCH_SCRIPT = re.compile(r'<script src="(?:_static/)?(?:searchtools|language_data|searchindex)\.js"></script>\s*')
 ICON_RULE = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"\\([0-9a-f]+)"\}')
 ICON_IN_A_STYLE = re.compile(r'"(?:\\([ef][0-9a-f]{3})|([\ue000-\uf8ff]))"')  # "\f107", or the character itself
 FONT = "fa-solid-900"
@@ -22,13 +24,15 @@ def _lighten(app, error) -> None:
     if error or app.builder.format != "html":
         return
     book = Path(app.outdir)
-    _drop_icon_script(book)
+    _drop_scripts(book)
     _cut_icon_font(book)
 
 
-def _drop_icon_script(book: Path) -> None:
+def _drop_scripts(book: Path) -> None:
     for page in book.rglob("*.html"):
         _rewrite(page, lambda text: ICON_SCRIPT.sub("", text))
+        if page.stem != "search":
+            _rewrite(page, lambda text: SEARCH_SCRIPT.sub("", text))
     for file in (book / "_static" / "scripts").glob("fontawesome.js*"):
         file.unlink()
 

@@ -29,3 +29,11 @@ def test_every_page_is_opened_and_weighed_with_all_that_it_asks_for(tmp_path):
     page = measured.write_table(table, tmp_path / "benchmarks")
     assert "| index.html | 0 | 2 |" in page.read_text()
     assert len(json.loads((tmp_path / "benchmarks" / "pages.json").read_text())["rows"]) == 2
+
+
+@pytest.mark.system
+def test_a_page_that_is_still_at_work_is_not_interactive(tmp_path):
+    busy = "setTimeout(() => { while (performance.now() < 900); }, 100)"
+    (tmp_path / "index.html").write_text(f"<!doctype html><link rel=icon href='data:,'><script>{busy}</script>")
+    *_, table = measured.bench_pages(tmp_path, rounds=1)
+    assert table.rows[0].interactive_milliseconds > 890  # the browser tells times of tasks to some milliseconds
