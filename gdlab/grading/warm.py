@@ -149,28 +149,39 @@ class ForkServer:
         Raises:
             NoSandbox: if either could not be had.
         """
-        held = self._next_walls(limits)
-        pidfd = os.pidfd_open(held.first)
+        if self._process is None:
+            self.start()
         try:
-            if self._process is None:
-                self.start()
-            request = REQUEST.pack(held.first) + deny_list()
-            try:
-                runner = self._ask(request, [pidfd, read_fd, write_fd])
-            except (OSError, EOFError):
+            walls = self._enter(self._next_walls(limits), read_fd, write_fd)
+        except (NoSandbox, OSError, EOFError):  # the spare walls may have been ended meanwhile, or the server
+            if not self._answers():
                 self.stop()
                 self.start()
-                runner = self._ask(request, [pidfd, read_fd, write_fd])
-        except (OSError, EOFError) as error:
-            held.tear_down()
-            raise NoSandbox(f"The fork server did not answer ({error}). {SANDBOX_HELP}") from error
-        except NoSandbox:
+            try:
+                walls = self._enter(bubblewrap.stand(bubblewrap.begin_walls(limits)), read_fd, write_fd)
+            except (OSError, EOFError) as error:
+                raise NoSandbox(f"The fork server did not answer ({error}). {SANDBOX_HELP}") from error
+        self._spare = limits, bubblewrap.begin_walls(limits)  # they rise while this notebook is judged
+        return walls
+
+    def _enter(self, held: bubblewrap.Walls, read_fd: int, write_fd: int) -> WarmWalls:
+        """Have a copy join walls that stand."""
+        try:
+            pidfd = os.pidfd_open(held.first)
+            try:
+                request = REQUEST.pack(held.first) + deny_list()
+                socket.send_fds(self._connection, [request], [pidfd, read_fd, write_fd])
+                runner = int(self._answer(STARTS_WITHIN))
+            finally:
+                os.close(pidfd)
+        except BaseException:
             held.tear_down()
             raise
-        finally:
-            os.close(pidfd)
-        self._spare = limits, bubblewrap.begin_walls(limits)  # they rise while this notebook is judged
         return WarmWalls(held.process, held.info_fd, held.first, runner)
+
+    def _answers(self) -> bool:
+        """Whether the server is still there."""
+        return self._process is not None and self._process.poll() is None
 
     def _next_walls(self, limits: Limits) -> bubblewrap.Walls:
         spare, self._spare = self._spare, None
@@ -182,10 +193,6 @@ class ForkServer:
         elif spare:
             spare[1].tear_down()
         return bubblewrap.stand(bubblewrap.begin_walls(limits))
-
-    def _ask(self, request: bytes, fds: list[int]) -> int:
-        socket.send_fds(self._connection, [request], fds)
-        return int(self._answer(STARTS_WITHIN))
 
     def _answer(self, seconds: float) -> bytes:
         if not select.select([self._connection], [], [], seconds)[0]:
@@ -217,7 +224,10 @@ def _laid_out(folder: Path, user: int | None) -> dict[str, str]:
     for path in scratch.values():
         path.mkdir()
     if user is not None:
-        for path in (folder, *scratch.values()):
+        for path in (
+            folder,
+            *folder.rglob("*"),
+        ):  # all of it: the server removes the folder, should the grader be killed
             os.chown(path, user, user)
     return {name: str(path) for name, path in scratch.items()}
 

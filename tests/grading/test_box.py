@@ -31,9 +31,16 @@ def test_cells_share_a_namespace_and_their_outputs_come_back():
 
 
 def test_a_plot_comes_back_as_a_picture():
+    plot = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
+    with ColdBox(Limits(pictures=True)) as box:
+        [outputs] = box.run_cells([plot])
+    assert outputs[-1].png.startswith(b"\x89PNG")
+
+
+def test_a_plot_that_nobody_asked_for_is_not_drawn_and_its_size_stands_for_it():
     with ColdBox(Limits()) as box:
         [outputs] = box.run_cells(["import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"])
-    assert outputs[-1].png.startswith(b"\x89PNG")
+    assert outputs[-1].png == b"" and "Figure size" in outputs[-1].text
 
 
 def test_functions_are_asked_with_arrays_and_oracles():

@@ -9,10 +9,12 @@ from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from traitlets.config import Config
 
-from gdlab.grading import class_run
+from gdlab.grading import workers
 from gdlab.grading.box import NoSandbox
 from gdlab.grading.class_run import ClassRun
 from gdlab.grading.course import nbgrader_log
+from gdlab.grading.recording import Recorder
+from gdlab.grading.workers import one_after_the_other
 from gdlab.judge.verdict import verdicts_in
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -111,7 +113,7 @@ def test_a_sandbox_that_fails_mid_class_stops_the_run_with_its_own_sentence(tmp_
     def no_box():
         raise NoSandbox("there is no sandbox any more")
 
-    run = ClassRun(tmp_path / "submitted", tmp_path / "out", root / "solutions", no_box)
+    run = ClassRun(tmp_path / "submitted", tmp_path / "out", root / "solutions", one_after_the_other(no_box))
     with pytest.raises(NoSandbox, match="there is no sandbox any more"):
         list(run.grade(run.find()))
 
@@ -121,14 +123,14 @@ def test_a_submission_that_breaks_the_grader_counts_as_empty_and_the_class_goes_
 ):
     for student in ("before", "breaks-it", "later"):
         hand_in(tmp_path / "submitted", student, extra="'a bug of ours'" if student == "breaks-it" else "")
-    honest = class_run.judge_cells
+    honest = workers.judge_cells
 
     def buggy(cells, *rest):
         if "'a bug of ours'" in cells:
             raise ZeroDivisionError("in the grader itself")
         return honest(cells, *rest)
 
-    monkeypatch.setattr(class_run, "judge_cells", buggy)
+    monkeypatch.setattr(workers, "judge_cells", buggy)
     problems = []
     graded = grade_class(tmp_path / "submitted", tmp_path / "out", problems=problems)
     assert {student: one.points for student, one in graded.items()} == {"before": 8, "breaks-it": 0, "later": 8}
@@ -141,18 +143,18 @@ def test_a_submission_that_cannot_even_be_recorded_is_said_and_the_class_goes_on
 ):
     for student in ("before", "nowhere", "later"):
         hand_in(tmp_path / "submitted", student)
-    honest = ClassRun._record
+    honest = Recorder.record
 
-    def failing(run, course, submission, *rest):
+    def failing(recorder, submission, *rest):
         if submission.student == "nowhere":
-            raise OSError("the disk is full")
-        return honest(run, course, submission, *rest)
+            raise OSError("its folder is gone")
+        return honest(recorder, submission, *rest)
 
-    monkeypatch.setattr(ClassRun, "_record", failing)
+    monkeypatch.setattr(Recorder, "record", failing)
     problems = []
     graded = grade_class(tmp_path / "submitted", tmp_path / "out", problems=problems)
     assert {student: one.points for student, one in graded.items()} == {"before": 8, "later": 8}
-    assert problems[-1] == "nowhere/update_rule was not graded: OSError: the disk is full"
+    assert problems[-1] == "nowhere/update_rule was not graded: OSError: its folder is gone"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from nbgrader.api import Gradebook
 from gdlab.assignments import assignments, exercises_of
 from gdlab.grading.box import Limits
 from gdlab.grading.class_run import ClassRun
-from gdlab.grading.cold import ColdBox
+from gdlab.grading.workers import in_warm_boxes
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 
@@ -50,7 +50,7 @@ def submitted(root, tmp_path_factory) -> Path:
 @pytest.fixture
 def grade_all(root, tmp_path):
     def grade_all(submitted):
-        run = ClassRun(submitted, tmp_path / "out", root / "solutions", lambda: ColdBox(Limits()))
+        run = ClassRun(submitted, tmp_path / "out", root / "solutions", in_warm_boxes(Limits()))
         graded = list(run.grade(run.find()))
         assert run.problems == []
         return graded

@@ -2,6 +2,7 @@
 
 ENVIRONMENT = {
     "HOME": "/home/learner",
+    "PWD": "/home/learner",
     "USER": "learner",
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",

@@ -104,7 +104,7 @@ def move_in() -> None:
     os.environ.clear()
     os.environ.update(ENVIRONMENT)
     os.chdir(os.environ["HOME"])
-    sys.path[:] = [BOX if folder == HERE else folder for folder in sys.path]
+    sys.path[:] = dict.fromkeys(BOX if folder == HERE else folder for folder in sys.path)
     for module in list(sys.modules.values()):
         for name in ("__file__", "__path__"):
             value = getattr(module, name, None)

@@ -1,0 +1,271 @@
+"""The warm box: as closed as the cold one, proved from outside, and with the same answers."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from ast import literal_eval
+from pathlib import Path
+
+import pytest
+
+from gdlab.grading import warm
+from gdlab.grading.box import BoxFailed, Limits, NoSandbox
+from gdlab.grading.cold import ColdBox
+from gdlab.grading.inside import enter
+from gdlab.judge.answer import Failed
+
+QUICK = Limits(cell_seconds=1, cells_seconds=3, function_seconds=1)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with warm.ForkServer() as server:
+        yield server
+
+
+@pytest.fixture
+def warm_box(server):
+    return lambda limits=QUICK: ColdBox(limits, server.raise_walls)
+
+
+@pytest.fixture
+def a_broken_server(monkeypatch, tmp_path):
+    """Start a fork server whose enter.py has had some lines changed: a_broken_server(old, new)."""
+
+    def start(old: str, new: str) -> warm.ForkServer:
+        source = Path(enter.__file__).read_text()
+        assert source.count(old) == 1
+        (tmp_path / "enter.py").write_text(source.replace(old, new))
+        monkeypatch.setitem(warm.FORK_SERVER, "enter.py", tmp_path / "enter.py")
+        return warm.ForkServer()
+
+    return start
+
+
+def ask(box: ColdBox, expression: str) -> str:
+    [outputs] = box.run_cells([expression])
+    return outputs[-1].text
+
+
+def test_cells_functions_errors_and_plots_are_the_cold_boxes_own(warm_box):
+    cells = [
+        "import numpy as np\nprint('hello')\n3 + 4",
+        "def f(x):\n    return 2 * x",
+        "f(1) / 0",
+        "def broken(:",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()",
+        "import os, sys; sorted(os.environ.items()), os.getcwd(), sys.path, sys.flags.no_user_site",
+        "import gdlab, gdlab.learn, gdlab.figures; gdlab.__file__, gdlab.__path__, gdlab.learn.__file__, __name__",
+        "np.random.random(3), __import__('random').random(), hash('one string')",
+        "os.getuid(), os.getgid(), os.getgroups(), sorted(os.listdir('/')), os.listdir('/tmp'), os.listdir('/home/learner')",
+    ]
+    outputs, answers = [], []
+    for make in (warm_box, lambda: ColdBox(QUICK)):
+        with make() as box:
+            outputs.append(box.run_cells(cells))
+            with box.function("f") as answer:
+                answers.append(answer({"x": 1.5}).value)
+    assert answers == [3.0, 3.0]
+    for cell, from_warm, from_cold in zip(cells, *outputs, strict=True):
+        assert from_warm == from_cold, cell
+
+
+def test_the_kernel_says_that_a_copy_has_nothing_left(warm_box):
+    with warm_box() as box:
+        status = Path(f"/proc/{box._walls.runner}/status").read_text()
+    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert [int(facts[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd")] == [0] * 5
+    assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2") and "0" not in facts["Uid"].split()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('_must(libc.capset(header, nothing), "drop its capabilities")', "pass", "it has capabilities"),
+        (
+            '_must(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(rule), 0, 0), "filter its system calls")',
+            "pass",
+            "no system-call filter is active",
+        ),
+        (
+            '_must(libc.setns(pidfd, flags), "join',
+            '_must(libc.setns(pidfd, flags & ~0x00020000), "join',
+            "could not make a box",
+        ),
+        (
+            '_must(libc.setns(pidfd, flags), "join',
+            '_must(libc.setns(pidfd, flags & ~0x40000000), "join',
+            "net namespace",
+        ),
+        ('_must(libc.setns(pidfd, flags), "join', '_must(libc.setns(pidfd, flags & ~0x20000000), "join', "process ids"),
+    ],
+    ids=["capabilities", "filter", "mounts", "network", "processes"],
+)
+def test_a_copy_that_kept_anything_runs_no_learners_code(old, new, complaint, a_broken_server):
+    with (
+        a_broken_server(old, new) as server,
+        pytest.raises(NoSandbox, match=complaint),
+        ColdBox(QUICK, server.raise_walls),
+    ):
+        raise AssertionError("a box that is not closed was opened")
+
+
+def test_open_files_of_the_server_are_closed_in_its_copies(server, warm_box):
+    """It holds its socket to the grader, and while it copies itself a box's process and both ends of a pipe."""
+    with warm_box() as box:
+        kept = ask(
+            box,
+            "import os; places = [f'/proc/self/fd/{fd}' for fd in os.listdir('/proc/self/fd')]; [os.readlink(place) for place in places if os.path.lexists(place)]",
+        )
+        held = [os.readlink(entry) for entry in Path(f"/proc/{server._process.pid}/fd").iterdir()]
+    assert any(what.startswith("socket:") for what in held)
+    assert sorted(what.partition(":")[0] for what in literal_eval(kept)) == ["/dev/null"] * 4 + ["pipe"] * 2
+
+
+def test_the_program_behind_proc_self_exe_cannot_be_written_to(warm_box):
+    """In a copy that link leads out of the box, to the file its server was started from."""
+    attempt = (
+        "import os\n"
+        "try:\n    print(os.readlink('/proc/self/exe')); os.open('/proc/self/exe', os.O_WRONLY); print('opened')\n"
+        "except OSError as error:\n    print(type(error).__name__)"
+    )
+    with warm_box() as box:
+        said = ask(box, attempt)
+    assert "memfd:python" in said and "opened" not in said
+    program = warm._sealed_copy(Path(sys.executable).resolve())
+    try:
+        with pytest.raises(PermissionError):
+            os.write(program, b"x")
+    finally:
+        os.close(program)
+
+
+def test_a_copy_knows_nothing_of_the_grader(warm_box):
+    with warm_box() as box:
+        modules = ask(
+            box,
+            "import sys; sorted(name for name in sys.modules if name.startswith(('gdlab', 'nbgrader', 'sqlalchemy')))",
+        )
+    judge = ["gdlab.judge", "gdlab.judge.answer", "gdlab.judge.plain", "gdlab.judge.protocols"]
+    assert literal_eval(modules) == ["gdlab", "gdlab.figures", *judge, "gdlab.learn"]
+
+
+def test_one_submission_leaves_nothing_for_the_next(warm_box):
+    with warm_box() as box:
+        box.run_cells(
+            [
+                "import numpy as np\nnp.left = 1\nopen('/tmp/note', 'w').write('x')\nopen('/dev/shm/note', 'w').write('x')"
+            ]
+        )
+    with warm_box() as box:
+        assert (
+            ask(box, "import os, numpy as np\nhasattr(np, 'left'), os.listdir('/tmp'), os.listdir('/dev/shm')")
+            == "(False, [], [])"
+        )
+
+
+def test_a_daemon_ends_with_its_box(warm_box):
+    daemon = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)"
+    with warm_box() as box:
+        box.run_cells([daemon])
+        inside = [
+            pid for pid in os.listdir("/proc") if pid.isdigit() and _namespace(pid) == _namespace(box._walls.runner)
+        ]
+        assert len(inside) >= 3  # bubblewrap's first, the runner, the daemon
+    for pid in map(int, inside):
+        _wait_until_gone(pid)
+
+
+def _namespace(pid) -> str | None:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return None
+
+
+def _wait_until_gone(pid: int) -> None:
+    try:
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert os.waitid(os.P_PIDFD, ended, os.WEXITED | os.WNOHANG) is None
+    except ChildProcessError:
+        assert select.select([ended], [], [], 20)[0]
+    finally:
+        os.close(ended)
+
+
+def test_processes_that_take_too_much_memory_together_end_their_box(warm_box):
+    """Each stays below the limit for one process: only the sum is too much."""
+    hungry = (
+        "import os, time\n"
+        "for _ in range(4):\n"
+        "    if os.fork() == 0:\n"
+        "        kept = bytearray(os.urandom(1)) * (150 << 20)\n"
+        "        time.sleep(30)\n        os._exit(0)\n"
+        "time.sleep(30)"
+    )
+    with (
+        warm_box(Limits(cell_seconds=20, cells_seconds=20, memory_bytes=1200 << 20)) as box,
+        pytest.raises(BoxFailed, match="more than 1200 MB") as failed,
+    ):
+        box.run_cells([hungry.replace("150 << 20", "400 << 20")])
+    assert failed.value.cell == 0
+    with warm_box(Limits(cell_seconds=20, cells_seconds=20, memory_bytes=1200 << 20)) as box:
+        [outputs] = box.run_cells([hungry.replace("time.sleep(30)", "time.sleep(1)").replace("150", "50")])
+    assert outputs == ()
+
+
+def test_a_function_that_takes_too_much_memory_with_its_helpers_is_told_so(warm_box):
+    hungry = "import os, time\ndef f():\n    for _ in range(4):\n        if os.fork() == 0:\n            kept = bytearray(b'x') * (400 << 20)\n            time.sleep(30)\n    time.sleep(30)\ndef g():\n    return 3"
+    with warm_box(Limits(function_seconds=20, memory_bytes=1200 << 20)) as box:
+        box.run_cells([hungry])
+        with box.function("f") as answer, pytest.raises(Failed, match="more memory"):
+            answer({})
+        with box.function("g") as answer:
+            assert answer({}).value == 3
+
+
+def test_a_server_that_was_ended_is_started_again(server, warm_box):
+    with warm_box() as box:
+        assert ask(box, "1 + 1") == "2"
+    os.kill(server._process.pid, signal.SIGKILL)
+    server._process.wait()
+    with warm_box() as box:
+        assert ask(box, "1 + 2") == "3"
+
+
+def test_spare_walls_that_were_ended_are_raised_again(server, warm_box):
+    with warm_box() as box:
+        ask(box, "1")
+    server._spare[1].process.kill()
+    with warm_box() as box:
+        assert ask(box, "1 + 2") == "3"
+
+
+def test_a_server_that_cannot_start_says_why(monkeypatch, tmp_path):
+    (tmp_path / "enter.py").write_text("raise RuntimeError('no such luck')")
+    monkeypatch.setitem(warm.FORK_SERVER, "enter.py", tmp_path / "enter.py")
+    with (
+        pytest.raises(NoSandbox, match="no such luck"),
+        warm.ForkServer() as server,
+        ColdBox(QUICK, server.raise_walls),
+    ):
+        pass
+
+
+def test_a_server_leaves_no_folder_behind_even_if_its_grader_is_killed(tmp_path):
+    """The grader cannot clean up after a kill -9; the server sees that it has gone, and does."""
+    program = (
+        "import os, sys, signal\n"
+        "from gdlab.grading.warm import ForkServer\n"
+        "server = ForkServer(); server.start(); print(server._folder.name, server._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    folder, pid = done.stdout.split()
+    _wait_until_gone(int(pid))
+    assert not Path(folder).exists()
