@@ -9,8 +9,9 @@ import ast
 import re
 import symtable
 from collections.abc import Collection, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
+MOST_CHARACTERS = 100_000  # what is longer is run, but not read: Python's parser takes many times its size
 REACHES_FOR_NAMES = re.compile(
     r"\b(globals|locals|vars|eval|exec|compile|getattr|get_ipython|__main__|In|Out)\b|^\s*[%!]", re.MULTILINE
 )
@@ -23,6 +24,8 @@ def cells_to_leave_out(cells: Sequence[str], ungraded: Collection[str]) -> froze
         cells: the sources of the code cells, in order.
         ungraded: the sources of the released notebook's code cells that are neither tasks nor checks.
     """
+    if any(len(cell) > MOST_CHARACTERS for cell in cells):
+        return frozenset()
     left_out = {position for position, cell in enumerate(cells) if cell in ungraded and not _may_change_others(cell)}
     stays = [cell for position, cell in enumerate(cells) if position not in left_out]
     if any(cell not in ungraded and REACHES_FOR_NAMES.search(cell) for cell in stays):
@@ -32,7 +35,12 @@ def cells_to_leave_out(cells: Sequence[str], ungraded: Collection[str]) -> froze
         while needed := {position for position in left_out if _bound(cells[position]) & asked_for}:
             left_out -= needed
             asked_for.update(*(_asked_for(cells[position]) for position in needed))
-    except (SyntaxError, ValueError, RecursionError):  # a learner's cell that cannot be read: it may ask for anything
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # a learner's cell that cannot be read: it may ask for anything
         return frozenset()
     return frozenset(left_out)
 
@@ -45,7 +53,7 @@ def _bound(source: str) -> frozenset[str]:
     return frozenset(names.union(*(_globals(scope, symtable.Symbol.is_assigned) for scope in inner)))
 
 
-@cache
+@lru_cache(maxsize=1024)  # learners' cells: most of them are many a learner's
 def _asked_for(source: str) -> frozenset[str]:
     """The names of the notebook that a cell asks for, in its functions too; their parameters and variables are their own."""
     top, *inner = _scopes(source)

@@ -6,6 +6,7 @@ what it does. Nothing is refused because of it.
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 LIBRARIES = (
     "torch.optim",
@@ -20,6 +21,10 @@ LIBRARIES = (
     "jax",
 )
 """Names that begin with one of these are noted; what an exercise hands in (an optimizer) is not a name."""
+
+MOST_CHARACTERS = 100_000
+"""A longer cell is not read: Python's parser takes five hundred times its size, here, outside of any box."""
+MOST_NAMES = 20
 
 OF_COURSE = ("gdlab.learn", "gdlab.figures")
 
@@ -39,14 +44,17 @@ def borrowed(cells: Iterable[str], functions: Sequence[str]) -> tuple[str, ...]:
     for function in defined:
         known = aliases | {name: full for node in ast.walk(function) for name, full in _imported(node).items()}
         found |= dict.fromkeys(_outermost(_names(function, known)))
-    return tuple(found)
+    return tuple(found)[:MOST_NAMES]
 
 
-def _statements(cell: str) -> list[ast.stmt]:
+@lru_cache(maxsize=64)  # the same cells are asked about for every exercise of a notebook
+def _statements(cell: str) -> tuple[ast.stmt, ...]:
+    if len(cell) > MOST_CHARACTERS:
+        return ()
     try:
-        return ast.parse(cell).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # magics, half-typed lines, bytes
-        return []
+        return tuple(ast.parse(cell).body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # magics, half-typed lines, bytes, bombs
+        return ()
 
 
 def _imported(node: ast.AST) -> dict[str, str]:
@@ -68,13 +76,16 @@ def _names(function: ast.FunctionDef, aliases: dict[str, str]) -> Iterator[str]:
 
 
 def _dotted(node: ast.AST, aliases: dict[str, str]) -> str:
-    if isinstance(node, ast.Attribute):
-        before = _dotted(node.value, aliases)
-        return f"{before}.{node.attr}" if before else ""
-    return aliases.get(node.id, "") if isinstance(node, ast.Name) else ""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    first = aliases.get(node.id, "") if isinstance(node, ast.Name) else ""
+    return ".".join([first, *reversed(parts)]) if first else ""
 
 
 def _outermost(names: Iterable[str]) -> list[str]:
     """Without the names that another one goes on from: torch.optim where there is torch.optim.SGD."""
-    every = list(names)
-    return [name for name in every if not any(other.startswith(f"{name}.") for other in every)]
+    every = dict.fromkeys(names)
+    gone_on_from = {name[:dot] for name in every for dot, sign in enumerate(name) if sign == "."}
+    return [name for name in every if name not in gone_on_from]

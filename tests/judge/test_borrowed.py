@@ -23,3 +23,12 @@ from gdlab.judge.borrowed import borrowed
 )
 def test_what_a_function_borrows_is_called_by_its_full_name(cells, found):
     assert borrowed(cells, ["step"]) == found
+
+
+def test_long_names_many_names_and_sources_that_break_a_parser_are_no_trouble():
+    bombs = ['"-"*100_000 + "1"', "-" * 50_000 + "1", "x = [" + "0," * 500_000 + "]"]
+    assert borrowed(bombs, ["step"]) == ()
+    deep = "def step(x):\n    return x" + ".T" * 2_000
+    assert borrowed([deep], ["step"]) == ()
+    many = "import torch\ndef step(x):\n" + "".join(f"    torch.optim.a{n}\n" for n in range(4_000))
+    assert len(borrowed([many], ["step"])) == 20
