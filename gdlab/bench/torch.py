@@ -6,6 +6,7 @@ many bytes as an AdamW step must move, 28 a parameter; a step in place can beat 
 memory it overwrites. A first step in an empty compiler cache is timed as well: it includes compiling.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +96,7 @@ def bench_torch(
     rounds: int = 15,
     device: str | None = None,
     cases: dict[str, Shapes] | None = None,
-    torch_compiled: bool = True,
+    torch_compiles_up_to: int = 10,
 ) -> Iterator[tuple[int, int] | Table]:
     """Time one AdamW step on every case.
 
@@ -103,7 +104,7 @@ def bench_torch(
         rounds: how often each variant takes its turn.
         device: where; the GPU if there is one.
         cases: name -> shapes; those of this module when left out, the largest only on a GPU.
-        torch_compiled: also compile torch's own step, which takes minutes for hundreds of tensors.
+        torch_compiles_up_to: of how many tensors torch's own step is compiled, too; hundreds take it many minutes.
 
     Yields:
         (rounds done, rounds in all) after each round, for a progress bar, and at last the `Table`.
@@ -112,7 +113,9 @@ def bench_torch(
     cases = cases or (CASES if where.type == "cpu" else GPU_CASES)
     rule, measured = rules.adamw(weight_decay=WEIGHT_DECAY), []  # a new rule, which no one has compiled yet
     for number, (name, shapes) in enumerate(cases.items()):
-        for news in _measure(variants(shapes, where, rule, torch_compiled), name, shapes, rounds, where):
+        for news in _measure(
+            variants(shapes, where, rule, len(shapes) <= torch_compiles_up_to), name, shapes, rounds, where
+        ):
             if isinstance(news, Case):
                 measured.append(news)
             else:
@@ -129,7 +132,8 @@ def write_table(table: Table, folder: Path) -> Path:
         "The floor is the time in which this machine copies the 28 bytes a parameter that any AdamW step reads and writes;",
         "a step in place can beat it, because a copy also fetches the memory it overwrites. The ratios are medians",
         "of the ratios within each round. The first step of a compiled variant includes compiling, with an empty cache;",
-        "gdlab.torch compiles one kernel for tensors of every length, in the first case.",
+        "gdlab.torch compiles one kernel for tensors of every length, in the first case. torch.optim, compiled stands only",
+        "where there are few tensors: it makes a kernel of all of them together, which for hundreds takes many minutes.",
     ]
     for case in table.cases:
         memory = any(row.gigabytes is not None for row in case.rows)
@@ -173,7 +177,8 @@ def _note(device: torch.device) -> str:
 
 def _machine(device: torch.device) -> dict[str, str]:
     gpu = {"GPU": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
-    return this_machine(**gpu, threads=str(torch.get_num_threads()), torch=torch.__version__)
+    load = f"{os.getloadavg()[0]:.1f} of {os.cpu_count()} cores in the last minute"
+    return this_machine(**gpu, threads=str(torch.get_num_threads()), load=load, torch=torch.__version__)
 
 
 def variants(shapes: Shapes, device: torch.device, rule: rules.Rule, torch_compiled: bool) -> dict[str, Callable]:

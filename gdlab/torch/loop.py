@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from gdlab.loop import CheckpointError, NotFinite, read_checkpoint, write_checkpoint
-from gdlab.torch.optim import RuleOptimizer, torchs_own_deprecations_ignored
+from gdlab.torch.optim import RuleOptimizer
 
 WARM_UP_STEPS = 3
 """Steps before a CUDA graph is captured: by then everything is compiled and allocated."""
@@ -64,7 +64,6 @@ def train(
     accumulation: int = 1,
     max_norm: float | None = None,
     precision: torch.dtype | None = None,
-    compiled: bool = False,
     captured: bool = False,
     validate: Callable[[torch.nn.Module], torch.Tensor | float] | None = None,
     validate_every: int | None = None,
@@ -82,7 +81,7 @@ def train(
 
     Args:
         model: on the device that it is trained on.
-        loss_of: (model, batch) -> the batch's mean loss, a tensor of no dimension.
+        loss_of: (model, batch) -> the batch's mean loss, a tensor of no dimension. `torch.compile` of one is one, too.
         batches: batches on the model's device without end, with `state` and `restore` (`gdlab.torch.data`).
         optimizer: of the model's parameters.
         total_steps: how many updates the whole run makes, those before a resume included.
@@ -91,7 +90,6 @@ def train(
         max_norm: clip the gradients' common norm to this.
         precision: torch.bfloat16 or torch.float16 for mixed precision. float16 scales the loss, and skips the
             steps in which the scaled gradient overflows.
-        compiled: compile `loss_of`.
         captured: capture the whole step as a CUDA graph after a few steps: one launch a step, for models so small
             that launches are what takes the time. All batches must have one shape.
         validate: model -> validation loss; called without gradients, in evaluation mode ...
@@ -117,7 +115,7 @@ def train(
     run = TorchRun(model, optimizer, batches, scaler=scaler)
     if resume and Path(checkpoint).exists():
         _take_up(run, read_checkpoint(checkpoint), checkpoint, device)
-    update = _Update(run, loss_of, device, accumulation, max_norm, precision, compiled, stop_on_nan, schedule)
+    update = _Update(run, loss_of, device, accumulation, max_norm, precision, stop_on_nan, schedule)
     step_once = _Captured(update) if captured else update
     reading = _Reading(run, device, log_every, log, stop_on_nan, tokens_per_step, flops_per_step, peak_flops)
     model.train()
@@ -178,11 +176,10 @@ class _Update:
         bad: 1 from the first loss or gradient on that was not finite, else 0: the optimizer moves nothing where it is 1.
     """
 
-    def __init__(self, run, loss_of, device, accumulation, max_norm, precision, compiled, stop_on_nan, schedule):
-        self.run, self.device, self.accumulation, self.max_norm = run, device, accumulation, max_norm
+    def __init__(self, run, loss_of, device, accumulation, max_norm, precision, stop_on_nan, schedule):
+        self.run, self.loss_of, self.device = run, loss_of, device
+        self.accumulation, self.max_norm = accumulation, max_norm
         self.precision, self.schedule, self.guarded = precision, schedule, stop_on_nan and run.scaler is None
-        with torchs_own_deprecations_ignored():
-            self.loss_of = torch.compile(loss_of) if compiled else loss_of
         self.params = [p for group in run.optimizer.param_groups for p in group["params"]]
         self.bad = torch.zeros((), device=device)
         self.lr = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)

@@ -15,8 +15,7 @@ gradient, the cohort parts in two. Counts and scalars live on the parameters' de
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -425,7 +424,8 @@ def compiled_update(rule: Rule, dtype: torch.dtype, device: torch.device, scaled
         return first_call
 
     try:
-        with torchs_own_deprecations_ignored():
+        with warnings.catch_warnings():  # parts of torch that the compiler loads are deprecated, which no user can mend
+            warnings.simplefilter("ignore", DeprecationWarning)
             torch.compile(own, fullgraph=True, backend=keep_kernel)(theta, grad, state, scalars, *more)
     except torch._dynamo.exc.TorchDynamoException as problem:
         reason = str(problem.__cause__ or problem).strip().partition("\n")[0]
@@ -439,14 +439,6 @@ def compiled_update(rule: Rule, dtype: torch.dtype, device: torch.device, scaled
         kernel(*[theta.shape[0] if place is None else row[place] for place in order])
 
     return call
-
-
-@contextmanager
-def torchs_own_deprecations_ignored() -> Iterator[None]:
-    """Parts of torch that its compiler loads are deprecated, which no user can mend."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
 
 
 def _place(argument, ours: list) -> int | None:

@@ -14,7 +14,7 @@ SMALL_CASES = {"two small": [(30,), (4, 5)], "a large one": [(70_000,), (3,)]}
 
 @pytest.fixture(scope="module")
 def table():
-    *progress, table = bench.bench_torch(rounds=2, device="cpu", cases=SMALL_CASES, torch_compiled=False)
+    *progress, table = bench.bench_torch(rounds=2, device="cpu", cases=SMALL_CASES, torch_compiles_up_to=0)
     assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
     return table
 
