@@ -111,7 +111,8 @@ def prose(page):
     for part in page.select("[class*=pasted]"):
         part.replace_with(GLUED)
     for formula in page.select(".math"):
-        formula.string = re.sub(r"(?<=\d)(?=[A-Za-z])", " ", formula.get_text())  # 2M is two times M
+        written = formula.find("annotation") or formula
+        formula.string = re.sub(r"(?<=\d)(?=[A-Za-z])", " ", written.get_text())  # 2M is two times M
     return NAMES.sub(" ", LOCATOR.sub(" ", page.get_text(" ").replace("\N{MINUS SIGN}", "-")))
 
 
