@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -405,6 +406,30 @@ def bench_figures(
     from gdlab.bench import figures as measured
 
     _measure_in_a_browser("Dragging", measured.bench_figures(seconds), measured, results)
+
+
+@bench.command("kills")
+def bench_kills(
+    submitted: Annotated[Path, typer.Argument(help="A class to grade; the sample class by default.")] = SAMPLE_CLASS,
+    times: Annotated[int, typer.Option(help="How many processes to kill.", min=1)] = 50,
+    seed: Annotated[int, typer.Option(help="Of the random moments.", min=0)] = 0,
+) -> None:
+    """Kill runs, workers, fork servers and boxes at random moments, and hold what is left against a calm run.
+
+    [bold]Example:[/]  gdlab bench kills --times 10
+    """
+    from gdlab.bench.kills import endure
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with tempfile.TemporaryDirectory() as scratch, Progress(*columns, console=complaints, transient=True) as bar:
+        task = bar.add_task("Killing", total=times)
+        for toll in endure((course_root() / submitted).resolve(), Path(scratch) / "out", times, seed):
+            bar.update(task, completed=toll.killed.total())
+    killed = ", ".join(f"{count} × {kind}" for kind, count in sorted(toll.killed.items()))
+    out.print(f"{toll.killed.total()} killed ({killed}) over {toll.rounds} runs of one command.", highlight=False)
+    if toll.faults:
+        _fail("\n".join(toll.faults))
+    out.print("Nothing was lost, nothing was judged twice, and every score is that of a calm run.")
 
 
 @bench.command("pages")

@@ -5,8 +5,6 @@ its own plugin for late submissions, but in one transaction: a submission is rec
 it twice changes nothing. Manual scores, extra credit, comments and extensions that were set in formgrader stay.
 """
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,14 +115,12 @@ def _committed_later(gradebook: Gradebook) -> Iterator[None]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
+    """Write a file so that nobody ever sees half of it; what a killed run left of one is overwritten by the next."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".gdlab-")
+    part = path.with_name(f".{path.name}.part")
     try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
     except BaseException:
-        os.unlink(scratch)
+        part.unlink(missing_ok=True)
         raise

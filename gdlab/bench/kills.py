@@ -1,0 +1,185 @@
+"""Does a class run lose anything? `gdlab bench kills` ends runs, workers, fork servers and boxes at random moments, and counts.
+
+Each round starts `gdlab grade` on the same class and sends SIGKILL to one of its processes after a random time; then the same
+command goes on. At the end every submission must have exactly one judgement of one run, recorded once, and the scores of a
+run that nobody disturbed.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KINDS = ("run", "worker", "fork server", "box")
+LONGEST = 600.0
+
+
+@dataclass
+class Toll:
+    """What came of it.
+
+    Attributes:
+        killed: how many of each kind of process.
+        rounds: how many runs it took.
+        faults: sentences on what was lost, doubled or broken; none is the goal.
+    """
+
+    killed: Counter = field(default_factory=Counter)
+    rounds: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def endure(submitted: Path, out: Path, times: int, seed: int = 0, workers: int = 2) -> Iterator[Toll]:
+    """Kill processes of a class run until `times` were killed and the class is graded; yields the toll after each round.
+
+    Args:
+        submitted: a class; every submission in it must come to the same points each time.
+        out: a folder for the results, which is emptied.
+        times: how many processes to kill.
+        seed: of the random moments and choices.
+        workers: of each run.
+    """
+    draw, toll = random.Random(seed), Toll()
+    shutil.rmtree(out, ignore_errors=True)
+    calm = _grade(submitted, out / "calm", workers)
+    began = time.monotonic()
+    calm.wait(LONGEST)
+    usual = time.monotonic() - began
+    while True:
+        results = out / f"class-{toll.rounds}"
+        while toll.killed.total() < times:
+            process = _grade(submitted, results, workers)
+            toll.rounds += 1
+            ended = _kill_something(process, draw, usual, toll)
+            yield toll
+            if ended:
+                break
+        process = _grade(submitted, results, workers)
+        process.wait(LONGEST)
+        toll.rounds += 1
+        toll.faults += _faults(out / "calm", results, process)
+        yield toll
+        if toll.killed.total() >= times:
+            return
+
+
+def _grade(submitted: Path, results: Path, workers: int) -> subprocess.Popen:
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from gdlab.cli import main; main()",
+            "grade",
+            str(submitted),
+            "--out",
+            str(results),
+            "--workers",
+            str(workers),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _kill_something(process: subprocess.Popen, draw: random.Random, usual: float, toll: Toll) -> bool:
+    """Kill one process of a run at a random moment; whether the run has come to its end by itself."""
+    time.sleep(draw.uniform(0.1, 0.9) * usual)
+    kind = draw.choice(KINDS)
+    victims = [process.pid] if kind == "run" else _processes(process.pid, kind)
+    if process.poll() is None and victims:
+        try:
+            os.kill(draw.choice(victims), signal.SIGKILL)
+            toll.killed[kind] += 1
+        except ProcessLookupError:
+            pass
+    try:
+        process.wait(1 if kind == "run" else LONGEST)
+    except subprocess.TimeoutExpired:
+        toll.faults.append(f"a run went on for {LONGEST:g} seconds after its {kind} was killed")
+        process.kill()
+        process.wait()
+    said = process.stderr.read()
+    process.stderr.close()
+    if "Traceback" in said:
+        toll.faults.append(f"a stack trace after its {kind} was killed: {said[-300:]}")
+    return kind != "run" and process.returncode == 0
+
+
+def _processes(root: int, kind: str) -> list[int]:
+    """The processes of one kind below a run."""
+    found, left = [], [root]
+    while left:
+        pid = left.pop()
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                left += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+        except OSError:
+            continue
+        if pid != root and _kind(command) == kind:
+            found.append(pid)
+    return found
+
+
+def _kind(command: list[bytes]) -> str:
+    words = b" ".join(command)
+    if b"multiprocessing.spawn" in words:
+        return "worker"
+    if b"forkserver.py" in words:
+        return "fork server"
+    return "box" if b"bwrap" in command[0] else ""
+
+
+def _faults(calm: Path, results: Path, process: subprocess.Popen) -> list[str]:
+    """What is wrong with the results of a class whose runs were killed, held against a calm one."""
+    said = process.stderr.read()
+    process.stderr.close()
+    faults = (
+        []
+        if process.returncode == 0 and not said.strip()
+        else [f"the last run ended with {process.returncode}: {said[-300:]}"]
+    )
+    wanted, had = scores(calm), scores(results)
+    faults += [f"{who}: {had.get(who)} instead of {points}" for who, points in wanted.items() if had.get(who) != points]
+    with sqlite3.connect(results / "gradebook.db") as database:
+        [[sound]] = database.execute("PRAGMA integrity_check").fetchall()
+        twice = database.execute(
+            "SELECT student, assignment FROM gdlab_recording GROUP BY student, assignment HAVING count(DISTINCT judgement) > 1"
+        ).fetchall()
+        seeds = database.execute("SELECT count(DISTINCT run) FROM gdlab_judgement").fetchone()[0]
+    faults += [] if sound == "ok" else [f"the database: {sound}"]
+    faults += [f"{who} was recorded from two judgements" for who, _ in twice]
+    faults += [] if seeds == 1 else [f"judged in {seeds} runs, so with cases from {seeds} seeds"]
+    pages = {path.parent.parent.name for path in (results / "feedback").glob("*/*/*.html")}
+    faults += [f"{who} has no page" for who, _ in wanted if who not in pages]
+    faults += [
+        f"{path.name} was left half-written"
+        for path in results.rglob(".gdlab-*")
+        if path.name != ".gdlab-grading" and not path.is_dir()
+    ]
+    return faults
+
+
+def scores(results: Path) -> dict[tuple[str, str], str]:
+    """The points of every student and assignment in a gradebook."""
+    with sqlite3.connect(results / "gradebook.db") as database:
+        rows = database.execute(
+            "SELECT sa.student_id, a.name, g.auto_score, c.name FROM grade g JOIN submitted_notebook sn ON g.notebook_id = sn.id "
+            "JOIN submitted_assignment sa ON sn.assignment_id = sa.id JOIN assignment a ON sa.assignment_id = a.id "
+            "JOIN base_cell c ON g.cell_id = c.id"
+        ).fetchall()
+    points: dict[tuple[str, str], dict[str, float]] = {}
+    for student, assignment, score, cell in rows:
+        points.setdefault((student, assignment), {})[cell] = score
+    return {key: json.dumps(value, sort_keys=True) for key, value in points.items()}
