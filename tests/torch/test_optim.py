@@ -152,7 +152,7 @@ def rows(sizes, dtype=torch.float32):
     return params
 
 
-@pytest.mark.parametrize("sizes", [[(SMALL,), (7,), (300, 250)], [(SMALL - 1,), (3, 3)], [()]], ids=str)
+@pytest.mark.parametrize("sizes", [[(SMALL,), (7,), (300, 250)], [(), (3, 3), (SMALL - 1,)], [()]], ids=str)
 def test_compiled_equals_uncompiled_for_large_small_and_single_numbers(sizes):
     ours, plain = rows(sizes), rows(sizes)
     compiled, eager = (RuleOptimizer(p, ALL["adamw"], 0.01, compiled=c) for p, c in ((ours, True), (plain, False)))
@@ -170,6 +170,16 @@ def test_a_large_tensor_whose_memory_is_exchanged_is_followed():
     p.data = torch.zeros(SMALL)
     optimizer.step()
     assert torch.equal(p, -0.5 * p.grad)
+
+
+def test_a_large_tensor_whose_numbers_do_not_lie_in_order_moves_alike():
+    (turned,), (straight,) = rows([(260, 256)]), rows([(260, 256)])
+    turned = torch.nn.Parameter(turned.detach().t())
+    turned.grad = straight.grad.t()
+    for p in (turned, straight):
+        optimizer = RuleOptimizer([p], ALL["adamw"], 0.01, compiled=False)
+        optimizer.step(), optimizer.step()
+    assert turned.stride() == (1, 256) and torch.equal(turned.t(), straight)
 
 
 def test_gradients_may_be_views_into_a_bucket_and_need_not_lie_in_order():
