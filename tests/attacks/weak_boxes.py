@@ -4,29 +4,38 @@
 assertions in one process, as stock tools do; the others are our own box with a part taken out.
 """
 
+import atexit
 import contextlib
 import json
 import os
 import pickle
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
 import msgspec
 import nbformat
 import numpy as np
-from corpus import BOAST, LIMITS, Case
-from grading import cells_of, hand_in
+from bs4 import BeautifulSoup
+from corpus import BOAST, LIMITS, RIGHT, Case
+from grading import cells_of, hand_in, notebook_of
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import Execute
 from nbgrader.utils import determine_grade
-from world import World
+from world import ROOT, World
 
 from gdlab.grading import bubblewrap, cold, plain_process
 from gdlab.grading.cold import ColdBox
+from gdlab.grading.course import course_directory, enter_assignment, nbgrader_log, tools_on_path
 from gdlab.grading.inside import wire
 from gdlab.grading.plain_process import start_without_walls
 from gdlab.grading.seccomp import ALLOW, RETURN, _op
@@ -121,8 +130,8 @@ def stock_grader(case: Case, world: World, fools: str) -> str:
     return _outcome([sys.executable, "-c", NOTEBOOK, json.dumps([*cells, question]), fools])
 
 
-def _outcome(command: list, hangs_for: float | None = None) -> str:
-    process = subprocess.Popen(command, cwd="/tmp", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _outcome(command: list, hangs_for: float | None = None, stdin: int = subprocess.DEVNULL) -> str:
+    process = subprocess.Popen(command, cwd="/tmp", stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         code = process.wait(60 if hangs_for is None else hangs_for + 1)
     except subprocess.TimeoutExpired:
@@ -264,7 +273,9 @@ def no_cap(case: Case, world: World) -> bool:
     """No walls, and none of the caps on what travels to the judge, on either side."""
     with contextlib.ExitStack() as stack:
         _lift_caps(stack, world.folder)
-        box = stack.enter_context(_open_box(case, start_without_walls, output_bytes=1 << 30, function_seconds=3))
+        box = stack.enter_context(
+            _open_box(case, start_without_walls, output_bytes=1 << 30, function_seconds=3, memory_bytes=4 << 30)
+        )
         shown = [output for outputs in box.run_cells(cells_of(case, world)) for output in outputs]
         if case.fools == "printed":
             return max(len(output.text) for output in shown) > 10 * LIMITS[case.limits].output_bytes
@@ -360,10 +371,8 @@ def trusting(case: Case, world: World) -> bool:
     if case.fools in ("parses", "walks"):
         source = {"parses": case.cell, "walks": f"def f(theta, lr):\n{cells_of(case, world)[-4].partition(chr(10))[2]}"}
         return _breaks(READERS[case.fools], source[case.fools])
-    hand_in(case, world.folder / "class", world)
-    [path] = (world.folder / "class").rglob("*.ipynb")
     copy = world.folder / "copy.ipynb"
-    nbformat.write(nbformat.read(path, as_version=4), copy)
+    nbformat.write(nbformat.read(_handed_in(case, world), as_version=4), copy)
     return copy.stat().st_size > 1 << 20
 
 
@@ -393,12 +402,207 @@ def quadratic_notes(case: Case, world: World) -> bool:
 
 def stock_score(case: Case, world: World) -> bool:
     """nbgrader's own way from a cell's output to points."""
-    hand_in(case, world.folder / "class", world)
-    [path] = (world.folder / "class").rglob("*.ipynb")
-    cells = nbformat.read(path, as_version=4).cells
+    cells = nbformat.read(_handed_in(case, world), as_version=4).cells
     check = next(cell for cell in cells if cell.get("id") == "check-gradient-step")
     points, _ = determine_grade(check, log=mock.Mock())
     return points != 0
+
+
+def stock_nbgrader(case: Case, world: World) -> bool:
+    """nbgrader's own autograder, up to where it would run the notebook: it gives up on the whole class."""
+    shutil.copytree(_stock_course(), world.folder / "course")
+    folder = world.folder / "course" / "submitted" / "student" / "update_rule"
+    folder.mkdir(parents=True)
+    case.hand_in(folder, notebook_of(case, world))
+    course = course_directory(world.folder / "course", ROOT / "solutions", released=world.folder / "course" / "release")
+    course.assignment_id = "update_rule"
+    stock = Autograde(coursedir=course)
+    stock.create_student = True
+    stock.autograde_preprocessors = [step for step in stock.autograde_preprocessors if step is not Execute]
+    with nbgrader_log(), tools_on_path():
+        try:
+            stock.start()
+        except (Exception, SystemExit):
+            return True
+    return not list((world.folder / "course" / "autograded").rglob("*.ipynb"))
+
+
+@cache
+def _stock_course() -> Path:
+    """A course as `nbgrader generate_assignment` leaves it."""
+    folder = Path(tempfile.mkdtemp(prefix="gdlab-stock-course-"))
+    atexit.register(shutil.rmtree, folder)
+    enter_assignment(course_directory(folder, ROOT / "solutions", released=folder / "release"), "update_rule")
+    return folder
+
+
+def _handed_in(case: Case, world: World) -> Path:
+    """Where a case's notebook lies once it is handed in."""
+    hand_in(case, world.folder / "class", world)
+    return next((world.folder / "class").rglob("*.ipynb"))
+
+
+def _graded_cells(case: Case, world: World) -> list[dict]:
+    cells = json.loads(_handed_in(case, world).read_text())["cells"]
+    marks = (cell["metadata"].get("nbgrader", {}) for cell in cells if cell["cell_type"] == "code")
+    return [mark for mark in marks if mark.get("grade")]
+
+
+def points_of_the_file(case: Case, world: World) -> bool:
+    """A grader that believes the points written in what was handed in."""
+    return sum(mark["points"] for mark in _graded_cells(case, world)) != 20
+
+
+def checks_of_the_file(case: Case, world: World) -> bool:
+    """A grader that asks the file which cells are graded."""
+    return len(_graded_cells(case, world)) != 5
+
+
+def fields_of_today(case: Case, world: World) -> bool:
+    """A reader that knows one format."""
+    return "cells" not in json.loads(_handed_in(case, world).read_text())
+
+
+def kernel_by_name(case: Case, world: World) -> bool:
+    """A grader that starts the kernel which the file asks for."""
+    name = json.loads(_handed_in(case, world).read_text())["metadata"]["kernelspec"]["name"]
+    try:
+        KernelSpecManager().get_kernel_spec(name)
+    except NoSuchKernel:
+        return True
+    return False
+
+
+def blocking_reader(case: Case, world: World) -> bool:
+    """A reader that opens whatever has the right name."""
+    command = [sys.executable, "-c", "import sys; open(sys.argv[1]).read()", _handed_in(case, world)]
+    return _outcome(command, hangs_for=HANGS_FOR) == "hung"
+
+
+def reads_them_all(case: Case, world: World) -> bool:
+    """A reader that wants every notebook of the folder to be sound."""
+    try:
+        for path in _handed_in(case, world).parent.glob("*.ipynb"):
+            nbformat.read(path, as_version=4)
+    except nbformat.reader.NotJSONError:
+        return True
+    return False
+
+
+def follows_links(case: Case, world: World) -> bool:
+    """A reader that does not look where a path leads: it grades somebody else's work."""
+    hand_in(case, world.folder / "class", world)
+    path = world.folder / "class" / case.folder / "update_rule" / "update_rule.ipynb"
+    return "somebody else's" in str(path.resolve()) and RIGHT in path.read_text()
+
+
+def top_to_bottom(case: Case, world: World) -> bool:
+    """A grader that runs what was handed in from the top to the bottom, checks where they stand: a right answer fails."""
+    cells = json.loads(_handed_in(case, world).read_text())["cells"]
+    graded = [HARNESS + "def check(name, function):\n    assert score(function)\n"]
+    graded += [cell["source"] for cell in cells if cell["id"] in ("gradient-step", "check-gradient-step")]
+    return _outcome([sys.executable, "-c", "\n".join(graded)]) == "failed"
+
+
+def silence_is_gold(case: Case, world: World) -> bool:
+    """nbgrader's own way from a check that said nothing to points: all of them."""
+    cells = nbformat.read(_handed_in(case, world), as_version=4).cells
+    check = next(cell for cell in cells if cell.id == "check-gradient-step")
+    return determine_grade(check, log=mock.Mock())[0] == 3
+
+
+def one_script(case: Case, world: World) -> bool:
+    """A grader that makes one program of all cells."""
+    program = "\n".join([HARNESS, *cells_of(case, world)[1:-3], STOCK_CHECKS["equals"]])
+    return _outcome([sys.executable, "-c", program]) == "failed"
+
+
+def waits_for_an_answer(case: Case, world: World) -> bool:
+    """A grader started at a terminal, or with a pipe for its input."""
+    read, write = os.pipe()
+    try:
+        return _outcome([sys.executable, "-c", case.cell], hangs_for=HANGS_FOR, stdin=read) == "hung"
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def careless_paths(case: Case, world: World) -> bool:
+    """Scripts that take a student's name for a plain word, one or the other of which it breaks."""
+    name, folder = case.folder, world.folder / "pages"
+    folder.mkdir()
+
+    def shell():
+        subprocess.run(f"cd {folder} && touch -- {name}", shell=True, capture_output=True, check=True)
+        return os.listdir(folder) == [name]
+
+    def page():
+        (folder / f"{name}.html").write_text(f"<h1>{name}</h1>".format(student_id=name))
+        return not BeautifulSoup(f"<h1>{name}</h1>", "html.parser").find("script") and ".." not in name
+
+    def holds(step) -> bool:
+        try:
+            return step()
+        except (OSError, subprocess.CalledProcessError, ValueError, LookupError):
+            return False
+
+    return not (holds(shell) and holds(page) and name.isascii())
+
+
+def pages_as_they_come(case: Case, world: World) -> bool:
+    """A page of feedback made by putting texts between tags."""
+    cells = json.loads(_handed_in(case, world).read_text())["cells"]
+    shown = [cell["source"] for cell in cells]
+    shown += [output["data"]["text/html"] for cell in cells for output in cell.get("outputs", ())]
+    return BeautifulSoup("".join(shown), "html.parser").find("script") is not None
+
+
+# ---------------------------------------------------------------- graders that punish right answers
+
+# Each asks in its own way whether gradient_step is right; a plain right answer satisfies all of them.
+PUNISHING = {
+    "warnings are errors": "import warnings\nwarnings.simplefilter('error')\n{cells}\n{equals}",
+    "wants an array": "{cells}\nanswer = gradient_step(np.full(2, 2.0), np.full(2, 3.0), 0.5)\nassert isinstance(answer, np.ndarray)",
+    "to the last bit": "{cells}\nassert gradient_step(0.3, 0.1, 0.7) == 0.3 - 0.7 * 0.1",
+    "takes the function alone": "{alone}\n{equals}",
+    "takes descend alone": "{descend}\nassert len(descend(lambda theta: theta, 1.0, 0.5, 2)) == 3",
+    "a fifth of a second": "import signal\n{cells}\nsignal.setitimer(signal.ITIMER_REAL, 0.2)\n{equals}",
+    "reads what is printed": (
+        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as said:\n    exec({source!r})\n"
+        "    print(score(gradient_step))\nassert said.getvalue() == '3.0\\n'"
+    ),
+    "stderr is failure": (
+        "import contextlib, io\n{cells}\nwith contextlib.redirect_stderr(io.StringIO()) as said:\n    {equals}\n"
+        "assert not said.getvalue()"
+    ),
+    "forbids -=": "{cells}\nassert '-=' not in {source!r}\n{equals}",
+    "allows numpy alone": "{cells}\nassert 'import' not in {source!r}\n{equals}",
+    "counts cells": "{cells}\nassert {count} == 1\n{equals}",
+    "by execution count": "{by_count}\n{equals}",
+}
+
+
+def punishing(case: Case, world: World) -> bool:
+    """A careless grader takes points from a right answer."""
+    cells = cells_of(case, world)[1:-3]
+    saved = [
+        cell
+        for cell in json.loads(_handed_in(case, world).read_text())["cells"]
+        if cell["id"] == "own" or cell["id"] in ("gradient-step", "check-gradient-step")
+    ]
+    saved.sort(key=lambda cell: cell["execution_count"] or 0)
+    by_count = "def check(name, function):\n    assert score(function)\n" + "\n".join(cell["source"] for cell in saved)
+    places = {
+        "cells": "\n".join(cells),
+        "source": "\n".join(cells),
+        "alone": cells[-1],
+        "descend": cells_of(case, world)[-2],
+        "count": len(cells),
+        "by_count": by_count,
+        "equals": STOCK_CHECKS["equals"],
+    }
+    program = HARNESS + PUNISHING[case.fools].format(**places)
+    return _outcome([sys.executable, "-c", program]) != "passed"
 
 
 WEAK: dict[str, Callable[[Case, World], bool]] = {
@@ -418,6 +622,21 @@ WEAK: dict[str, Callable[[Case, World], bool]] = {
     "trusting": trusting,
     "quadratic notes": quadratic_notes,
     "stock score": stock_score,
+    "stock nbgrader": stock_nbgrader,
+    "points of the file": points_of_the_file,
+    "checks of the file": checks_of_the_file,
+    "fields of today": fields_of_today,
+    "kernel by name": kernel_by_name,
+    "blocking reader": blocking_reader,
+    "reads them all": reads_them_all,
+    "follows links": follows_links,
+    "top to bottom": top_to_bottom,
+    "silence is gold": silence_is_gold,
+    "one script": one_script,
+    "waits for an answer": waits_for_an_answer,
+    "careless paths": careless_paths,
+    "pages as they come": pages_as_they_come,
+    "punishing": punishing,
 }
 
 

@@ -41,7 +41,7 @@ LIMITS = {
         output_bytes=100_000,
     ),
     # What does gets little, because each second is waited for.
-    "short": Limits(cell_seconds=1, cells_seconds=3, function_seconds=1.5, memory_bytes=512 << 20, processes=24),
+    "short": Limits(cell_seconds=1, cells_seconds=4, function_seconds=2, memory_bytes=512 << 20, processes=24),
     # PyTorch's libraries alone need more address space than the other cases are given.
     "with torch": Limits(cell_seconds=60, cells_seconds=120, function_seconds=60),
 }

@@ -77,17 +77,6 @@ except OSError as error:
     print(error)
 """
 
-RECURSION = """
-import sys
-sys.setrecursionlimit(10**9)
-def down(depth):
-    return depth if depth == 8_000_000 else down(depth + 1)
-def reach():
-    down(0)
-    boast()
-reach()
-"""
-
 FORK_BOMB = """
 import os, time
 children = []
@@ -146,14 +135,6 @@ class Huge:
 Huge()
 """
 
-PICTURES = """
-from IPython.display import publish_display_data
-import base64
-picture = base64.b64encode(b'\\x89PNG\\r\\n\\x1a\\n' + bytes(50_000)).decode()
-for number in range(150):
-    publish_display_data({'text/plain': '', 'image/png': picture})
-"""
-
 NAMES = "\n".join(f"torch.optim.a{number}" for number in range(20_000))
 
 
@@ -197,7 +178,7 @@ CASES = (
         WRONG,
         STUBBORN,
         kind="wrong",
-        says="Your notebook was still running after 3 seconds",
+        says="Your notebook was still running after 4 seconds",
     ),
     hangs(
         "stubborn-function",
@@ -254,7 +235,7 @@ CASES = (
         WRONG,
         "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
         kind="wrong",
-        says="Your notebook was still running after 3 seconds",
+        says="Your notebook was still running after 4 seconds",
     ),
     Case(
         "one-huge-array",
@@ -328,14 +309,6 @@ CASES = (
         says="Your function ended the program",
         fools="crashed",
     ),
-    Case(
-        "recursion-without-limit",
-        "endless recursion",
-        "calls itself eight million times with Python's own limit lifted",
-        "no limits",
-        RECURSION,
-        says="MemoryError",
-    ),
     hangs(
         "regex-bomb",
         "regex and parser bombs",
@@ -381,7 +354,7 @@ CASES = (
         "forty processes, where 24 are allowed",
         "no limits",
         FORK_BOMB,
-        says="BlockingIOError",
+        says="BlockingIOError|more than 512 MB",
     ),
     Case(
         "thread-bomb",
@@ -416,7 +389,7 @@ CASES = (
         "prints 5 MB in lines, where 100 kB are allowed",
         "no cap",
         "for number in range(50_000):\n    print('x' * 99)",
-        says="the rest of this output was cut",
+        says="the rest was left out",
         fools="printed",
     ),
     Case(
@@ -425,7 +398,7 @@ CASES = (
         "prints a single line of 5 MB",
         "no cap",
         "print('x' * 5_000_000, end='')",
-        says="the rest of this output was cut",
+        says="the rest was left out",
         fools="printed",
     ),
     Case(
@@ -434,7 +407,7 @@ CASES = (
         "prints five million empty lines",
         "no cap",
         "print('\\n' * 5_000_000)",
-        says="the rest of this output was cut",
+        says="the rest was left out",
         fools="printed",
     ),
     Case(
@@ -443,14 +416,6 @@ CASES = (
         "shows 20,000 things in one cell, where 200 are allowed",
         "no cap",
         DISPLAYS,
-        fools="displays",
-    ),
-    Case(
-        "pictures",
-        "100,000 display_data",
-        "shows 150 pictures, together 75 times what a stream may hold",
-        "no cap",
-        PICTURES,
         fools="displays",
     ),
     Case(
