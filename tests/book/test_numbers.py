@@ -59,7 +59,7 @@ MINUTES = re.compile(
 )
 WORDS_A_MINUTE = 110  # of a page that is also tried out
 NOT_PROSE = "script, style, code, pre, .headerlink, .bibtex-citation, .footnote-reference, .fn-backref, .backrefs"
-ALSO_NOT_PROSE = "aside.footnote > .label, a.reference.external, .eqno"
+ALSO_NOT_PROSE = "aside.footnote > .label, a.reference.external, .eqno, a[href*='#equation-']"
 
 
 def numbers(text):
@@ -201,6 +201,7 @@ LEE = '<span class="bibtex-citation">Lee <em>et al.</em> [<a class="reference in
         '<span class="pasted-text">77.7</span> and <span class="pasted-text">1.6</span> · 10⁻⁵',
         f"In 2016 {LEE} proved it; table 2.17, section 3.4.1, pages 400–407, appendix A.25.",
         '<a class="footnote-reference">[13]</a><a class="reference external" href="#">pull request 3377</a>',
+        'By <a class="reference internal" href="#equation-descent">(17)</a> each step pays.',
         "PyTorch 2.0 on an A100, with <code>lr=0.77</code>",
         "About 35 minutes to read and try, then 45 minutes of exercise. Allow about 45 minutes.",
     ],
