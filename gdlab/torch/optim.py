@@ -116,13 +116,14 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._assemble()
         if self._waiting:
             self._admit()
+        ready = []
         for cohort in list(self._cohorts):
-            grads = [parameter.grad for parameter in cohort.params]
-            if any(grad is None for grad in grads):
+            if any(parameter.grad is None for parameter in cohort.params):
                 cohort = self._part(cohort)
-                if cohort is None:
-                    continue
-                grads = [parameter.grad for parameter in cohort.params]
+            if cohort is not None:
+                ready.append((cohort, [parameter.grad for parameter in cohort.params]))
+        self._refuse_to_look_at_a_part()
+        for cohort, grads in ready:
             cohort.advance(grads, self.param_groups[cohort.group]["lr"], grad_scale, found_inf)
         return loss
 
@@ -166,13 +167,16 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _found(self, number: int, params: list, step: float) -> "_Cohort":
         cohort = _Cohort(self._rules[number], number, params, self.state, step, self._compiled)
         self._cohorts.append(cohort)
-        if not cohort.elementwise and len(self._cohorts) > 1:
-            raise RuntimeError(
-                f"{cohort.rule.name} looks at all gradients together, so all parameters must be updated together: one "
-                "group, one device and dtype, a gradient for each at every step. Leave clipping out of the rule and "
-                "call torch.nn.utils.clip_grad_norm_ before the step."
-            )
         return cohort
+
+    def _refuse_to_look_at_a_part(self) -> None:
+        for cohort in self._cohorts:
+            if not cohort.elementwise and len(self._cohorts) > 1:
+                raise RuntimeError(
+                    f"{cohort.rule.name} looks at all gradients together, so all parameters must be updated together: "
+                    "one group, one device and dtype, a gradient for each at every step. Leave clipping out of the rule "
+                    "and call torch.nn.utils.clip_grad_norm_ before the step."
+                )
 
 
 class _Cohort:
@@ -228,7 +232,8 @@ class _Cohort:
             kernel(self.pack.theta, self.pack.grad, self.pack.state, *more)
             self.pack.scatter()
         for place, one in zip(self._large, self.large, strict=True):
-            kernel(one.theta(), one.row_of(grads[place]), one.rows, *more)
+            theta, state = one.rows()
+            kernel(theta, one.row_of(grads[place]), state, *more)
 
     def _count(self, may_skip: bool) -> None:
         """The scalars of this step, and one step more."""
@@ -250,19 +255,18 @@ class _Large:
 
     def __init__(self, rule: Rule, parameter: torch.Tensor, states: dict):
         self.tensor, own = parameter, states[parameter]
-        fresh = rule.init(parameter.detach())
-        self.state = tuple(
-            own[name].contiguous() if name in own else part for name, part in zip(rule.state_names, fresh, strict=True)
-        )
-        own.update(zip(rule.state_names, self.state, strict=True))
-        self.rows = tuple(part.view(-1) for part in self.state)
-        self._row = parameter.detach().view(-1)
+        if any(name not in own for name in rule.state_names):
+            own.update(zip(rule.state_names, rule.init(parameter.detach()), strict=True))
+        if parameter.is_contiguous():
+            own.update({name: own[name].contiguous() for name in rule.state_names})
+        self.state = tuple(own[name] for name in rule.state_names)
+        self._rows: tuple[torch.Tensor, ...] | None = None
 
-    def theta(self) -> torch.Tensor:
-        """The parameter's row; a new one if its memory is another by now (`parameter.data = …`)."""
-        if self._row.data_ptr() != self.tensor.data_ptr():
-            self._row = self.tensor.detach().view(-1)
-        return self._row
+    def rows(self) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """The parameter's and its state's numbers; found anew if they moved (`parameter.data = …`)."""
+        if self._rows is None or self._rows[0].data_ptr() != self.tensor.data_ptr():
+            self._rows = tuple(part.detach().view(-1) for part in (self.tensor, *self.state))
+        return self._rows[0], self._rows[1:]
 
     def row_of(self, grad: torch.Tensor) -> torch.Tensor:
         return grad.detach().to(self.tensor.dtype).reshape(-1)

@@ -31,8 +31,18 @@ def test_it_looks_at_what_came_before_and_never_ahead():
     assert all(not torch.allclose(before[k], after[k]) for k in range(7, 12))
 
 
-def test_the_order_of_the_tokens_matters():
+def test_the_output_layer_is_the_embedding_of_the_tokens():
     model = small()
+    with torch.no_grad():
+        model.tokens.weight[5] = 0.0
+    logits = model(torch.tensor([[1, 2, 3]]))
+    assert (logits[..., 5] == 0).all() and logits[..., 6].all()
+    logits[0, -1, 9].backward()
+    assert model.tokens.weight.grad[9].any()  # no input: it is reached through the output
+
+
+def test_the_order_of_the_tokens_matters():
+    model = small(layers=1)  # a second block would tell by what the first was allowed to see
     first, second = (model(torch.tensor([row]))[0, -1] for row in ([1, 2, 3, 4], [2, 1, 3, 4]))
     assert not torch.allclose(first, second)
 
