@@ -274,7 +274,13 @@ def no_cap(case: Case, world: World) -> bool:
     with contextlib.ExitStack() as stack:
         _lift_caps(stack, world.folder)
         box = stack.enter_context(
-            _open_box(case, start_without_walls, output_bytes=1 << 30, function_seconds=3, memory_bytes=4 << 30)
+            _open_box(
+                case,
+                start_without_walls,
+                output_bytes=1 << 30,
+                function_seconds=3 if case.fools == "waits" else 60,
+                memory_bytes=4 << 30,
+            )
         )
         shown = [output for outputs in box.run_cells(cells_of(case, world)) for output in outputs]
         if case.fools == "printed":
@@ -383,10 +389,10 @@ READERS = {
 
 
 def _breaks(program: str, source: str) -> bool:
-    """Whether a reader with 500 MB of memory dies of a source."""
+    """Whether a reader with 200 MB of memory dies of a source."""
 
     def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20))
+        resource.setrlimit(resource.RLIMIT_AS, (200 << 20, 200 << 20))
 
     command = [sys.executable, "-c", program]
     done = subprocess.run(

@@ -338,11 +338,11 @@ CASES = (
     Case(
         "deep-name",
         "regex and parser bombs",
-        "a right function with a name of 2,000 parts",
+        "a function with a name of 2,000 parts, which Python itself refuses",
         "trusting",
         step="if lr < 0:\n    theta" + ".T" * 2_000 + "\n" + RIGHT,
-        points=(3, 5),
-        kind="right",
+        points=(0, 5),
+        kind="missing",
         fools="walks",
     ),
     hangs(
@@ -460,12 +460,13 @@ CASES = (
     Case(
         "long-source",
         "30 MB notebook",
-        "right answers, and a cell that is a list of 5 MB",
+        "right answers, and a cell that is a list of 1 MB",
         "trusting",
-        "numbers = [" + "0," * 2_500_000 + "]",
+        "numbers = [" + "0," * 500_000 + "]",
         step=RIGHT,
         points=(3, 5),
         kind="right",
+        limits="with torch",
         fools="parses",
     ),
     Case(
