@@ -64,8 +64,8 @@ class Walls(Protocol):
         """Hold what stands against what is claimed; raises `NoSandbox`."""
         ...
 
-    def memory_bytes(self) -> int:
-        """What all processes in it hold together."""
+    def holds_more_than(self, most: int) -> bool:
+        """Whether all processes in it hold more than `most` bytes together."""
         ...
 
     def complaint(self) -> str:

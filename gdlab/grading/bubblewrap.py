@@ -77,9 +77,13 @@ class Walls:
         if self.first is None:
             raise NoSandbox(f"bubblewrap started, but did not say what it runs. {SANDBOX_HELP}")
 
-    def memory_bytes(self) -> int:
-        """What all processes in the box hold together, their shared memory and that of their files in memory included."""
-        return 0 if self.first is None else memory_of(self.roots())
+    def holds_more_than(self, most: int) -> bool:
+        """Whether all processes in the box hold more than `most` bytes together, shared memory included."""
+        if self.first is None:
+            return False
+        below = descendants(self.roots())
+        # The quick account counts what processes share once for each of them; only where it is over is the slow one asked.
+        return sum(map(_resident, below)) > most and sum(map(_resident_share, below)) > most
 
     def roots(self) -> tuple[int, ...]:
         """The processes that all others in the box descend from."""
@@ -160,22 +164,39 @@ def _start(limits: Limits, options: list[str], command: list[str], passed: tuple
     )
 
 
-def memory_of(roots: tuple[int, ...]) -> int:
-    """What some processes and all that descend from them hold, in bytes: memory of their own and shared memory."""
-    total, left, seen = 0, list(roots), set()
+def descendants(roots: tuple[int, ...]) -> set[int]:
+    """Some processes, and all that descend from them."""
+    left, seen = list(roots), set()
     while left:
         pid = left.pop()
         if pid in seen:
             continue
         seen.add(pid)
         try:
-            status = Path(f"/proc/{pid}/status").read_text()
             for thread in os.scandir(f"/proc/{pid}/task"):
                 left += map(int, Path(thread.path, "children").read_text().split())
-        except (OSError, ValueError):  # it ended meanwhile
+        except OSError:  # it ended meanwhile
             continue
-        total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(("RssAnon:", "RssShmem:")))
-    return 1024 * total
+    return seen
+
+
+def _resident(pid: int) -> int:
+    """The bytes of its own memory and of shared memory that a process has in store, as though nobody shared them."""
+    return _kilobytes(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:"))
+
+
+def _resident_share(pid: int) -> int:
+    """The same, but what several processes share is divided among them; takes a walk over all pages."""
+    return _kilobytes(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def _kilobytes(account: str, lines: tuple[str, ...]) -> int:
+    try:
+        return 1024 * sum(
+            int(line.split()[1]) for line in Path(account).read_text().splitlines() if line.startswith(lines)
+        )
+    except (OSError, ValueError):  # it ended meanwhile
+        return 0
 
 
 def unproven(status: str) -> list[str]:

@@ -10,7 +10,6 @@ breaks anything on its way is graded as an empty one, with the reason, and the c
 import errno
 import fcntl
 import platform
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -191,14 +190,11 @@ class ClassRun:
             try:
                 self.out.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(_alone_in(self.out))
-                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gdlab-class-")))
-                course = course_directory(self.out, self.solutions, released=scratch / "release")
+                course = course_directory(self.out, self.solutions)
+                book = stack.enter_context(gradebook(course))
                 self._released = {}
                 for assignment in sorted({submission.assignment for submission in submissions}):
-                    enter_assignment(course, assignment)
-                    [source] = Path(course.release_directory, assignment).glob("*.ipynb")
-                    self._released[assignment] = Released(source)
-                book = stack.enter_context(gradebook(course))
+                    self._released[assignment] = Released(enter_assignment(course, assignment))
                 stack.enter_context(nbgrader_log())
                 recorder = Recorder(course, book, Ledger(book.db), nbgrader_settings(self.out))
             except (OSError, SQLAlchemyError) as error:
@@ -282,8 +278,8 @@ class ClassRun:
         """Record one judgement; a file that cannot be written ends the run only if no file can be."""
         try:
             page = at_work.record(notebook.submission, notebook.node, notebook.name, entry)
-        except OSError as error:
-            if error.errno in NO_PLACE:
+        except (OSError, ValueError) as error:
+            if getattr(error, "errno", None) in NO_PLACE:
                 raise _cannot_record(self.out, error) from error
             self.problems.append(
                 f"{notebook.submission} was not graded: {type(error).__name__}: {last_line(str(error))}"

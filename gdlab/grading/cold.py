@@ -95,7 +95,7 @@ class ColdBox:
 
     def _watch_memory(self) -> None:
         """No limit of the kernel's bounds the sum over a box's processes."""
-        if self._walls.memory_bytes() > self._limits.memory_bytes:
+        if self._walls.holds_more_than(self._limits.memory_bytes):
             raise TooMuchMemory
 
     def _wait_until_it_stands(self) -> None:

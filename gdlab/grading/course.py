@@ -4,11 +4,13 @@ solutions/<assignment>/<notebook>.ipynb              what an instructor edits
 exercises/<assignment>/<notebook>.ipynb              what a learner gets, made by `release`
 OUT/autograded/<student>/<assignment>/…              graded notebooks, readable by nbgrader's formgrader
 OUT/feedback/<student>/<assignment>/<notebook>.html
+OUT/release/<assignment>/<notebook>.ipynb            the same, for nbgrader's own commands
 OUT/gradebook.db                                     nbgrader's own database, and the ledger of judgements
 OUT/nbgrader_config.py                               nbgrader's settings, where the course has any (late penalties)
 """
 
 import contextlib
+import hashlib
 import logging
 import os
 import sys
@@ -18,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import traitlets.log
+from nbgrader import __version__ as nbgrader_version
 from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
@@ -56,12 +59,44 @@ def release(assignment: str, solutions: Path, exercises: Path) -> Path:
         CannotRelease: if nbgrader finds fault with the source notebook.
     """
     with tempfile.TemporaryDirectory() as scratch:  # nbgrader notes every cell in a gradebook; this one is not kept
-        enter_assignment(course_directory(Path(scratch), solutions, released=exercises), assignment)
+        _generate(course_directory(Path(scratch), solutions, released=exercises), assignment)
     return exercises / assignment
 
 
-def enter_assignment(course: CourseDirectory, assignment: str) -> None:
-    """Make an assignment's learner version, and tell the gradebook which cells it has and what each is worth."""
+def enter_assignment(course: CourseDirectory, assignment: str) -> Path:
+    """Make an assignment's learner version, and tell the gradebook which cells it has and what each is worth.
+
+    What was made from the same source by the same nbgrader stays as it is.
+
+    Returns:
+        The released notebook.
+
+    Raises:
+        CannotRelease: if nbgrader finds fault with the source notebook, or there is not exactly one.
+    """
+    folder = Path(course.release_directory, assignment)
+    sources = sorted(Path(course.source_directory, assignment).glob("*.ipynb"))
+    if len(sources) != 1:
+        raise CannotRelease(f"{course.source_directory}/{assignment} holds {len(sources)} notebooks; one is expected.")
+    stamp, source = (
+        folder / ".made-from",
+        hashlib.sha256(nbgrader_version.encode() + sources[0].read_bytes()).hexdigest(),
+    )
+    released = folder / sources[0].name
+    if not (
+        stamp.is_file() and released.is_file() and stamp.read_text() == source and _in_gradebook(course, assignment)
+    ):
+        _generate(course, assignment)
+        stamp.write_text(source)
+    return released
+
+
+def _in_gradebook(course: CourseDirectory, assignment: str) -> bool:
+    with Gradebook(course.db_url, course.course_id) as book:
+        return any(known.name == assignment for known in book.assignments)
+
+
+def _generate(course: CourseDirectory, assignment: str) -> None:
     course.assignment_id = assignment
     converter = GenerateAssignment(coursedir=course)
     converter.force, converter.create_assignment = True, True

@@ -131,24 +131,21 @@ class Ledger:
         self, run: Run, submission: Submission, note: str, provenance: Mapping, cells: tuple[str, ...], judged: Judged
     ) -> Entry:
         """Enter a judgement, for good."""
-        mark = fingerprint(cells, note, provenance)
-        provenance = {**provenance, "seed": run.seed}
         made = self._session.execute(
             insert(JUDGEMENTS).values(
                 run=run.id,
                 student=submission.student,
                 assignment=submission.assignment,
-                fingerprint=mark,
+                fingerprint=fingerprint(cells, note, provenance),
                 note=note,
                 made=_now(),
-                provenance=json.dumps(provenance, sort_keys=True),
+                provenance=json.dumps({**provenance, "seed": run.seed}, sort_keys=True),
                 cells=zlib.compress(msgspec.msgpack.encode(cells)),
                 judgement=zlib.compress(msgspec.msgpack.encode(judged)),
             )
         )
         self._session.commit()
-        number = made.inserted_primary_key[0]
-        return Entry(number, submission.student, submission.assignment, mark, note, provenance, cells, judged)
+        return self.entry(made.inserted_primary_key[0])  # as it will be read later, to the last bit
 
     def entry(self, number: int) -> Entry | None:
         """The judgement of that number, or None."""

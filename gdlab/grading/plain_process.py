@@ -31,9 +31,9 @@ class NoWalls:
     def prove(self, deadline: float) -> None:
         """There is nothing to prove."""
 
-    def memory_bytes(self) -> int:
+    def holds_more_than(self, most: int) -> bool:
         """Nobody watches: it is the learner's own machine."""
-        return 0
+        return False
 
     def complaint(self) -> str:
         """What the process wrote before it gave up."""

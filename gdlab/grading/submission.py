@@ -146,6 +146,7 @@ def _cells(notebook: dict) -> Iterator[tuple[str, str, str]]:
         source = cell.get("source", "")
         text = source if isinstance(source, str) else "".join(map(str, source))
         mark = cell.get("metadata", {}).get("nbgrader", {})
+        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written to any file
         yield str(cell.get("cell_type")), text, str(mark.get("grade_id", "")) if isinstance(mark, dict) else ""
 
 
@@ -161,8 +162,14 @@ def _rebuilt(cells: list[tuple[str, str, str]], released: NotebookNode) -> Noteb
         placed.add(grade_id)
         locked = original.metadata.nbgrader.get("locked", False)
         built.append(_like(original, original.source if locked else source))
-    built += [_like(cell, cell.source) for grade_id, cell in official.items() if grade_id not in placed]
+    missing = [_like(cell, cell.source) for grade_id, cell in official.items() if grade_id not in placed]
+    # A task that lost its mark may still be there, as a cell like any other: the stub must not come after it.
+    built = [cell for cell in missing if not _is_check(cell)] + built + [cell for cell in missing if _is_check(cell)]
     return NotebookNode(nbformat=4, nbformat_minor=5, metadata=deepcopy(released.metadata), cells=built)
+
+
+def _is_check(cell: NotebookNode) -> bool:
+    return cell.metadata["nbgrader"].get("grade", False)
 
 
 def _like(original: NotebookNode, source: str) -> NotebookNode:

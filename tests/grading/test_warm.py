@@ -219,6 +219,16 @@ def test_processes_that_take_too_much_memory_together_end_their_box(warm_box):
     assert outputs == ()
 
 
+def test_what_processes_share_is_counted_once(warm_box):
+    """A notebook that holds most of what it may is copied for every function; the copy has the same pages."""
+    with warm_box(Limits(cell_seconds=20, cells_seconds=20, memory_bytes=900 << 20)) as box:
+        box.run_cells(
+            ["import time\nkept = bytearray(b'x') * (500 << 20)\ndef f():\n    time.sleep(0.3)\n    return len(kept)"]
+        )
+        with box.function("f") as answer:
+            assert answer({}).value == 500 << 20
+
+
 def test_a_function_that_takes_too_much_memory_with_its_helpers_is_told_so(warm_box):
     hungry = "import os, time\ndef f():\n    for _ in range(4):\n        if os.fork() == 0:\n            kept = bytearray(b'x') * (400 << 20)\n            time.sleep(30)\n    time.sleep(30)\ndef g():\n    return 3"
     with warm_box(Limits(function_seconds=20, memory_bytes=1200 << 20)) as box:
