@@ -164,7 +164,8 @@ def _rebuilt(cells: list[tuple[str, str, str]], released: NotebookNode) -> Noteb
         built.append(_like(original, original.source if locked else source))
     missing = [_like(cell, cell.source) for grade_id, cell in official.items() if grade_id not in placed]
     # A task that lost its mark may still be there, as a cell like any other: the stub must not come after it.
-    built = [cell for cell in missing if not _is_check(cell)] + built + [cell for cell in missing if _is_check(cell)]
+    before = [cell for cell in missing if built and not _is_check(cell)]
+    built = before + built + [cell for cell in missing if cell not in before]
     return NotebookNode(nbformat=4, nbformat_minor=5, metadata=deepcopy(released.metadata), cells=built)
 
 

@@ -85,7 +85,28 @@ def test_an_old_notebook_format_is_read(folder, released):
     }
     (folder / "update_rule.ipynb").write_text(json.dumps(old))
     notebook, note = sound(folder, released)
-    assert note == "" and notebook.cells[0].source == "x = 1"
+    assert note == "" and "x = 1" in [cell.source for cell in notebook.cells]
+
+
+def test_a_task_that_lost_its_mark_is_not_hidden_by_the_stub(folder, released):
+    bare = nbformat.from_dict(json.loads(json.dumps(released)))
+    for cell in bare.cells:
+        cell.metadata = {}
+    nbformat.write(bare, folder / "update_rule.ipynb")
+    sources = [cell.source for cell in sound(folder, released)[0].cells]
+    [stub] = [cell.source for cell in released.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "descend"]
+    assert [place for place, source in enumerate(sources) if source == stub] == [
+        1,
+        max(p for p, s in enumerate(sources) if s == stub),
+    ]
+
+
+def test_half_a_surrogate_pair_becomes_a_question_mark(folder, released):
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": "\ud800"}]
+    (folder / "update_rule.ipynb").write_text(
+        json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
+    )
+    assert "?" in [cell.source for cell in sound(folder, released)[0].cells]
 
 
 def tampered(released, change):
