@@ -408,6 +408,30 @@ def bench_figures(
     _measure_in_a_browser("Dragging", measured.bench_figures(seconds), measured, results)
 
 
+@bench.command("grading")
+def bench_grading(
+    submissions: Annotated[int, typer.Option(help="How many notebooks each way grades.", min=2)] = 20,
+    scale: Annotated[str, typer.Option(help="Sizes of class to grade as well, with commas.")] = "10,100,1000,2000",
+    results: TableFolder = None,
+) -> None:
+    """Time stock nbgrader and ours on the same notebooks: start-up, one more submission, memory, growing classes.
+
+    Takes about twenty minutes with its defaults; half of that is stock nbgrader.
+
+    [bold]Example:[/]  gdlab bench grading --submissions 5 --scale 10,50
+    """
+    from gdlab.bench import grading as measured
+
+    sizes = [int(size) for size in scale.split(",") if size.strip().isdigit()]
+    columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=complaints, transient=True) as bar:
+        task = bar.add_task("Grading", total=None)
+        for news in measured.bench_grading(course_root(), submissions, sizes):
+            if not isinstance(news, measured.Table):
+                bar.update(task, description=news[0], completed=news[1], total=news[2])
+    _print_page(measured.write_table(news, _table_folder(results)))
+
+
 @bench.command("kills")
 def bench_kills(
     submitted: Annotated[Path, typer.Argument(help="A class to grade; the sample class by default.")] = SAMPLE_CLASS,

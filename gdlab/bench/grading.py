@@ -1,0 +1,215 @@
+"""Measuring the grader: `gdlab bench grading` puts stock nbgrader and ours on the same notebooks, side by side in one run.
+
+Stock is one `nbgrader autograde` and one `nbgrader generate_feedback` over all submissions; ours is one `gdlab grade` with all
+walls up, gradebook and feedback included. Each is run over one submission and over all of them: the difference, by
+the number of submissions between, is what one more submission costs; the rest is start-up.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+
+import nbformat
+
+from gdlab.assignments import exercises_of
+from gdlab.bench.machine import this_machine
+from gdlab.bench.table import write_files
+from gdlab.grading.box import Limits
+from gdlab.grading.bubblewrap import descendants
+from gdlab.grading.needed import cells_to_leave_out
+from gdlab.grading.workers import Task, heavy_imports, in_warm_boxes
+
+NUMPY, TORCH = "update_rule", "training_loop"
+LOOK_EVERY = 0.25
+ROLLUP = "Pss:"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one way of grading costs: seconds to start, seconds for one more submission, megabytes at most."""
+
+    way: str
+    assignment: str
+    submissions: int
+    start_seconds: float
+    seconds_each: float
+    peak_megabytes: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured, where, and when.
+
+    Attributes:
+        costs: stock, ours with one worker, ours with two, for each assignment.
+        judging: milliseconds of box and judge alone, by assignment.
+        scale: ours at growing numbers of submissions.
+        feedback_kilobytes: the largest page.
+        machine: where and when.
+    """
+
+    costs: tuple[Cost, ...]
+    judging: dict[str, float]
+    scale: tuple[Cost, ...]
+    feedback_kilobytes: float
+    machine: dict[str, str]
+
+
+def bench_grading(
+    root: Path, submissions: int = 20, scale: Sequence[int] = (10, 100)
+) -> Iterator[tuple[str, int, int] | Table]:
+    """Measure stock nbgrader and ours.
+
+    Args:
+        root: the course.
+        submissions: how many are graded, at least 2.
+        scale: how many, to see whether one more costs the same in a large class.
+
+    Yields:
+        (what was measured, steps done, steps in all) after each step, and at last the `Table`.
+    """
+    steps = 2 * (3 + 1) + len(scale)
+    costs, judging, growing, done = [], {}, [], count(1)
+    with tempfile.TemporaryDirectory(prefix="gdlab-bench-") as scratch:
+        for assignment in (NUMPY, TORCH):
+            ways = {"nbgrader": _stock, "ours, one worker": _ours(1), "ours, two workers": _ours(2)}
+            for way, grade in ways.items():
+                costs.append(_cost(way, grade, root, assignment, submissions, Path(scratch)))
+                yield f"{way}, {assignment}", next(done), steps
+            judging[assignment] = _judging_milliseconds(root, assignment, submissions)
+            yield f"box and judge, {assignment}", next(done), steps
+        for size in scale:
+            growing.append(_whole("ours, two workers", _ours(2), root, NUMPY, size, Path(scratch)))
+            yield f"{size} submissions", next(done), steps
+        largest = max((page.stat().st_size for page in Path(scratch).rglob("feedback/*/*/*.html")), default=0) / 1000
+    yield Table(tuple(costs), judging, tuple(growing), largest, this_machine())
+
+
+def write_table(table: Table, folder: Path) -> Path:
+    """Write a table as Markdown and JSON; returns the Markdown file."""
+    stock = {cost.assignment: cost.seconds_each for cost in table.costs if cost.way == "nbgrader"}
+    alone = {cost.assignment: cost.seconds_each for cost in table.costs if cost.way == "ours, one worker"}
+    lines = [
+        "# What grading costs",
+        "",
+        "Made by `gdlab bench grading`: stock is `nbgrader autograde` and `generate_feedback`, without any wall; ours is `gdlab grade`",
+        "with all walls, gradebook and feedback. The same solved notebooks for both, from one run on one machine. Ours does not run",
+        "the course's own cells that only draw, and draws no pictures, since nobody looks at them.",
+        "",
+        "| | assignment | submissions | start, s | each, s | times stock | times one worker | peak, MB |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+        *(
+            f"| {c.way} | {c.assignment} | {c.submissions} | {c.start_seconds:.1f} | {c.seconds_each:.3f} "
+            f"| {stock[c.assignment] / c.seconds_each:.1f} | {alone[c.assignment] / c.seconds_each:.2f} | {c.peak_megabytes:.0f} |"
+            for c in table.costs
+        ),
+        "",
+        "Box and judge alone, one more submission: "
+        + ", ".join(f"{name} {milliseconds:.0f} ms" for name, milliseconds in table.judging.items())
+        + f". The largest page of feedback has {table.feedback_kilobytes:.0f} KB.",
+    ]
+    if table.scale:
+        lines += [
+            "",
+            f"A class of growing size, {NUMPY}, two workers:",
+            "",
+            "| submissions | all, s | each, ms | peak, MB |",
+            "|---:|---:|---:|---:|",
+            *(
+                f"| {c.submissions} | {c.seconds_each * c.submissions:.0f} | {1000 * c.seconds_each:.0f} | {c.peak_megabytes:.0f} |"
+                for c in table.scale
+            ),
+        ]
+    return write_files(folder, "grading", asdict(table), lines)
+
+
+def _cost(way: str, grade, root: Path, assignment: str, submissions: int, scratch: Path) -> Cost:
+    one = _whole(way, grade, root, assignment, 1, scratch)
+    every = _whole(way, grade, root, assignment, submissions, scratch)
+    each = (every.seconds_each * submissions - one.seconds_each) / (submissions - 1)
+    return Cost(way, assignment, submissions, one.seconds_each - each, each, every.peak_megabytes)
+
+
+def _whole(way: str, grade, root: Path, assignment: str, submissions: int, scratch: Path) -> Cost:
+    """Grade a class of solved notebooks: seconds for each of them, start-up included."""
+    course = scratch / f"{way}-{assignment}-{submissions}".replace(" ", "-").replace(",", "")
+    for number in range(submissions):
+        shutil.copytree(root / "solutions" / assignment, course / "submitted" / f"s{number:04}" / assignment)
+    seconds, peak = grade(root, course, assignment)
+    return Cost(way, assignment, submissions, 0.0, seconds / submissions, peak)
+
+
+def _stock(root: Path, course: Path, assignment: str) -> tuple[float, float]:
+    shutil.copytree(root / "solutions" / assignment, course / "source" / assignment)
+    (course / "nbgrader_config.py").write_text("get_config().CourseDirectory.course_id = 'bench'\n")
+    nbgrader = [sys.executable, "-m", "nbgrader"]
+    _run([*nbgrader, "generate_assignment", assignment, "--create", "--force"], course)
+    spent = [
+        _run([*nbgrader, command, assignment, "--force"], course) for command in ("autograde", "generate_feedback")
+    ]
+    return sum(seconds for seconds, _ in spent), max(peak for _, peak in spent)
+
+
+def _ours(workers: int):
+    def grade(root: Path, course: Path, assignment: str) -> tuple[float, float]:
+        command = [sys.executable, "-c", "from gdlab.cli import main; main()", "grade", str(course / "submitted")]
+        return _run([*command, "--out", str(course / "out"), "--workers", str(workers)], root)
+
+    return grade
+
+
+def _run(command: list[str], folder: Path) -> tuple[float, float]:
+    """Seconds that a command takes, and the most megabytes that it and all its processes held together."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    peak, ended = [0.0], threading.Event()
+    began = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    watch = threading.Thread(target=_watch, args=(process.pid, peak, ended))
+    watch.start()
+    complaint = process.communicate()[1]
+    seconds = time.perf_counter() - began
+    ended.set()
+    watch.join()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command[1:4])} failed: {complaint.decode(errors='replace')[-500:]}")
+    return seconds, peak[0]
+
+
+def _watch(pid: int, peak: list[float], ended: threading.Event) -> None:
+    while not ended.wait(LOOK_EVERY):
+        peak[0] = max(peak[0], sum(map(_megabytes, descendants((pid,)))))
+
+
+def _megabytes(pid: int) -> float:
+    """What a process holds, with what it shares divided among those who share it."""
+    try:
+        account = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in account.splitlines() if line.startswith(ROLLUP)), 0.0)
+
+
+def _judging_milliseconds(root: Path, assignment: str, submissions: int) -> float:
+    """Box and judge alone: the median over solved notebooks, once the first has been judged."""
+    solved = nbformat.read(root / "solutions" / assignment / f"{assignment}.ipynb", as_version=4)
+    released = nbformat.read(root / "exercises" / assignment / f"{assignment}.ipynb", as_version=4)
+    cells = tuple(cell.source for cell in solved.cells if cell.cell_type == "code")
+    ungraded = {cell.source for cell in released.cells if cell.cell_type == "code" and "nbgrader" not in cell.metadata}
+    leave_out = tuple(cells_to_leave_out(cells, ungraded))
+    exercises_of(assignment)
+    tasks = (Task(number, assignment, cells, leave_out, (), 7) for number in range(submissions + 1))
+    times, last = [], None
+    for _ in in_warm_boxes(Limits())(tasks, heavy_imports(cells)):
+        now = time.perf_counter()
+        if last is not None:
+            times.append(now - last)
+        last = now
+    return 1000 * sorted(times)[len(times) // 2]
