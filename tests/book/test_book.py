@@ -150,6 +150,11 @@ def test_the_icon_font_has_every_icon_that_is_shown_and_little_else(real_book):
     assert theme.count("fa-solid-900") == 1 and "fa-solid-900.woff)" in theme
 
 
+def test_only_the_search_page_brings_the_index_of_the_book(real_book):
+    asking = {page.name for page in real_book.glob("*.html") if "searchindex.js" in page.read_text(encoding="utf-8")}
+    assert asking == {"search.html"}
+
+
 def test_every_page_says_its_licence(real_book):
     assert "CC BY 4.0" in (real_book / "index.html").read_text(encoding="utf-8")
 
