@@ -120,7 +120,14 @@ def bench_torch(
                 measured.append(news)
             else:
                 yield number * rounds + news, len(cases) * rounds
-    yield Table("One AdamW step in torch", where.type, rounds, tuple(measured), _machine(where), _note(where))
+    yield Table(
+        "One AdamW step in torch",
+        where.type,
+        rounds,
+        tuple(measured),
+        _machine(where),
+        _note(where, os.getloadavg()[0]),
+    )
 
 
 def write_table(table: Table, folder: Path) -> Path:
@@ -166,10 +173,15 @@ def _line(row: Row, memory: bool) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _note(device: torch.device) -> str:
+def _note(device: torch.device, load: float) -> str:
+    busy = (
+        "The machine was busy with other work: times are longer than they would be, and only ratios count. "
+        if load > os.cpu_count()
+        else ""
+    )
     if device.type != "cpu":
-        return ""
-    return (
+        return busy
+    return busy + (
         "These figures are a processor's. **Figures of a GPU are still missing**: `gdlab bench torch` on a machine with "
         "one measures them and writes them beside these."
     )

@@ -118,10 +118,12 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._admit()
         ready = []
         for cohort in list(self._cohorts):
-            if any(parameter.grad is None for parameter in cohort.params):
+            grads = [parameter.grad for parameter in cohort.params]
+            if any(grad is None for grad in grads):
                 cohort = self._part(cohort)
+                grads = [grad for grad in grads if grad is not None]
             if cohort is not None:
-                ready.append((cohort, [parameter.grad for parameter in cohort.params]))
+                ready.append((cohort, grads))
         self._refuse_to_look_at_a_part()
         for cohort, grads in ready:
             cohort.advance(grads, self.param_groups[cohort.group]["lr"], grad_scale, found_inf)
