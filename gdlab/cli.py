@@ -372,6 +372,27 @@ def rules(
     _print_page(write_table(news, _table_folder(results)))
 
 
+@bench.command("torch")
+def bench_torch(
+    rounds: Annotated[int, typer.Option(help="How often each variant takes its turn.", min=1)] = 15,
+    device: Annotated[str | None, typer.Option(help="As torch names it; the GPU where there is one.")] = None,
+    results: TableFolder = None,
+) -> None:
+    """Time one AdamW step of gdlab.torch beside torch's own four, on GPT-2's shapes, one large and 200 small tensors.
+
+    [bold]Example:[/]  gdlab bench torch --rounds 5    ·    gdlab bench torch --device cuda
+    """
+    from gdlab.bench import torch as measured
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=complaints, transient=True) as bar:
+        task = bar.add_task("Compiling, then measuring", total=None)
+        for news in measured.bench_torch(rounds, device):
+            if not isinstance(news, measured.Table):
+                bar.update(task, completed=news[0], total=news[1])
+    _print_page(measured.write_table(news, _table_folder(results)))
+
+
 @bench.command("check")
 def bench_check(
     rounds: Annotated[int, typer.Option(help="How often each answer is checked.", min=1)] = 15,

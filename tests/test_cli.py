@@ -39,8 +39,8 @@ def without_namespaces() -> list[str]:
     return [str(find_bubblewrap()), "--dev-bind", "/", "/", "--unshare-user", "--disable-userns", "--"]
 
 
-COMMANDS = ["", "course", "book", "lab", "check", "progress", "reset", "release", "grade", "audit"]
-COMMANDS += [f"bench {what}" for what in ("rules", "check", "figures", "pages")]
+COMMANDS = ["", "course", "book", "lab", "check", "progress", "reset", "release", "grade", "replay", "audit"]
+COMMANDS += [f"bench {what}" for what in ("rules", "torch", "check", "figures", "pages", "grading", "kills")]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -55,6 +55,7 @@ def test_every_command_explains_itself_with_an_example(command, root):
     [
         (["grade", "/nowhere/at/all"], "There is no folder /nowhere/at/all"),
         (["grade", "book"], "holds no submissions: expected <student>/<assignment>/<notebook>.ipynb"),
+        (["replay", "1", "--out", "book"], "There is no gradebook in"),
         (["release", "nope"], f"There is no assignment 'nope'; there is {', '.join(assignments())}."),
     ],
 )
@@ -62,6 +63,27 @@ def test_bad_input_gets_one_sentence_and_exit_code_1(arguments, says, root):
     done = gdlab(*arguments, cwd=root)
     assert (done.returncode, done.stdout) == (1, "")
     assert says in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_class_is_graded_once_regraded_on_demand_and_replayed(tmp_path, hand_in, root):
+    """One class through the whole of it: new, unchanged, a regrade that nobody can be asked about, one that is saved."""
+    hand_in(tmp_path / "submitted", "right")
+    hand_in(tmp_path / "submitted", "wrong", step="return theta + lr * grad")
+    command = ["grade", tmp_path / "submitted", "--out", tmp_path / "out", "--workers", "2"]
+    assert "2 graded, 0 unchanged" in gdlab(*command, cwd=root).stdout
+    assert "0 graded, 2 unchanged since they were graded" in gdlab(*command, cwd=root).stdout
+    unasked = gdlab(*command, "--regrade", cwd=root)
+    assert unasked.returncode == 1 and "No score would change." in unasked.stdout
+    assert (
+        unasked.stderr.strip()
+        == "Nothing was saved: say --yes to save a regrade where nobody can be asked. Its judgements are kept."
+    )
+    saved = gdlab(*command, "--regrade", "--yes", cwd=root)
+    assert saved.returncode == 0 and "2 graded" in saved.stdout, saved.stderr
+    replayed = gdlab("replay", "1", "--out", tmp_path / "out", cwd=root)
+    assert replayed.returncode == 0 and replayed.stdout.endswith("The same, bit for bit, as it was recorded.\n"), (
+        replayed.stderr
+    )
 
 
 def test_grade_prints_a_table_and_says_where_things_are(tmp_path, hand_in, root):
