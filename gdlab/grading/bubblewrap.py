@@ -45,6 +45,8 @@ STAND_IN = {
 }
 SANDBOX_HELP = "Grading needs Linux with bubblewrap and user namespaces (gdlab grade on another machine, or ask its administrator)."
 STARTS_WITHIN = 30.0
+SCRATCH = ("/tmp", "/home/learner", "/dev/shm")
+RECORD_BYTES = 1024  # an inode and its name, about
 # No folder of the caller's and none of the user's is searched for modules, and nothing is written; unlike with -I, the
 # environment counts, and that is ours.
 AS_ALONE = ("-P", "-s", "-B")
@@ -82,8 +84,9 @@ class Walls:
         if self.first is None:
             return False
         below = descendants(self.roots())
+        files = _bytes_of_file_records(self.roots()[-1])
         # The quick account counts what processes share once for each of them; only where it is over is the slow one asked.
-        return sum(map(_resident, below)) > most and sum(map(_resident_share, below)) > most
+        return files + sum(map(_resident, below)) > most and files + sum(map(_resident_share, below)) > most
 
     def roots(self) -> tuple[int, ...]:
         """The processes that all others in the box descend from."""
@@ -190,6 +193,18 @@ def _resident_share(pid: int) -> int:
     return _kilobytes(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
 
 
+def _bytes_of_file_records(pid: int) -> int:
+    """What the kernel keeps for each file in the scratch folders beside its content, which alone their size bounds."""
+    used = 0
+    for folder in SCRATCH:
+        try:
+            told = os.statvfs(f"/proc/{pid}/root{folder}")
+        except OSError:  # it ended meanwhile
+            continue
+        used += told.f_files - told.f_ffree
+    return RECORD_BYTES * used
+
+
 def _kilobytes(account: str, lines: tuple[str, ...]) -> int:
     try:
         return 1024 * sum(
@@ -258,7 +273,7 @@ def _walls(limits: Limits, user: int | None) -> list[str]:
     ]
     command += ["--clearenv", *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value))]
     command += [*_system_folders(), "--proc", "/proc", "--dev", "/dev"]
-    for scratch in ("/tmp", "/home/learner", "/dev/shm"):  # first: the interpreter may lie below one of them
+    for scratch in SCRATCH:  # first: the interpreter may lie below one of them
         command += ["--size", str(limits.disk_bytes), "--tmpfs", scratch]
     for folder in interpreter_folders():
         command += ["--ro-bind", str(reachable(folder, user)), str(folder)]

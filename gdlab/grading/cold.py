@@ -19,6 +19,7 @@ from gdlab.judge.plain import NotPlain, plain
 
 KINDS = frozenset({"raised", "untouched", "missing", "ended", "unreadable"})
 MOST_SENTENCE = 1_000
+CELLS_OF_OUTPUT = 16  # that may each use up what a cell may say; the others then say nothing
 SLOW = "Your function was still running after {:g} seconds. Does a loop in it ever end?"
 ENDED = "Your function ended the program it runs in."
 SLOW_CELL = "Your notebook was still running after {:g} seconds, in this cell. Does a loop in it ever end?"
@@ -125,10 +126,12 @@ class ColdBox:
             pictures=limits.pictures,
         )
         ran: list[tuple[wire.Output, ...]] = []
+        left = CELLS_OF_OUTPUT * limits.output_bytes
         try:
             self._channel.send(start, deadline)
             while isinstance(frame := self._channel.receive(deadline), wire.CellRan) and len(ran) < len(self._cells):
-                ran.append(_cut(frame.outputs, limits.output_bytes))
+                ran.append(_cut(frame.outputs, min(limits.output_bytes, left)))
+                left -= sum(len(output.text) + len(output.png) for output in ran[-1])
         except wire.TimeUp:
             raise self._broken(SLOW_CELL.format(limits.cells_seconds), len(ran), "slow") from None
         except TooMuchMemory:
@@ -224,8 +227,14 @@ class BoxedFunction:
 
 def _cut(outputs: tuple[wire.Output, ...], most: int) -> tuple[wire.Output, ...]:
     """A cell's outputs within the limits, whatever the box made of them: the runner's own cut can be tampered with."""
-    fitting = (output for output in outputs[: wire.MOST_OUTPUTS] if len(output.png) <= most)
-    return tuple(wire.Output(output.kind, output.text[: most + len(wire.CUT)], output.png) for output in fitting)
+    kept, left = [], most
+    for output in outputs[: wire.MOST_OUTPUTS]:
+        if left <= 0 or len(output.png) > left:
+            continue
+        text = output.text if len(output.text) <= left + len(wire.CUT) else output.text[:left] + wire.CUT
+        kept.append(wire.Output(output.kind, text, output.png))
+        left -= len(text) + len(output.png)
+    return tuple(kept)
 
 
 def as_sent(inputs: Mapping[str, Any]) -> dict[str, Any]:

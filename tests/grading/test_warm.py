@@ -279,3 +279,19 @@ def test_a_server_leaves_no_folder_behind_even_if_its_grader_is_killed(tmp_path)
     folder, pid = done.stdout.split()
     _wait_until_gone(int(pid))
     assert not Path(folder).exists()
+
+
+def test_files_without_content_count_as_memory_too(warm_box):
+    """The scratch folders' size bounds what is in files, not how many there are."""
+    many = "import itertools\nfor number in itertools.count():\n    open(f'/tmp/{number}', 'w').close()"
+    limits = Limits(cell_seconds=30, cells_seconds=30, memory_bytes=250 << 20)
+    with warm_box(limits) as box, pytest.raises(BoxFailed, match="more than 250 MB"):
+        box.run_cells([many])
+
+
+def test_a_notebook_says_only_so_much_in_all(warm_box):
+    """Forty cells that each use up what one may say."""
+    with warm_box(Limits(output_bytes=1000)) as box:
+        outputs = box.run_cells(["print('x' * 900)"] * 40)
+    said = [sum(len(output.text) for output in cell) for cell in outputs]
+    assert said[:15] == [901] * 15 and sum(said) < 17_000 and len(said) == 40
