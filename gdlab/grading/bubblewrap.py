@@ -50,7 +50,8 @@ RECORD_BYTES = 1024  # an inode and its name, about
 # No folder of the caller's and none of the user's is searched for modules, and nothing is written; unlike with -I, the
 # environment counts, and that is ours.
 AS_ALONE = ("-P", "-s", "-B")
-HOLD = ["/bin/sh", "-c", "echo; exec sleep infinity"]
+# The first process of its namespace, so that nothing inside can end it; ignoring SIGCHLD, so that the kernel buries orphans.
+HOLD = ["/bin/sh", "-c", "trap '' CHLD; echo; exec sleep infinity"]
 
 
 @dataclass
@@ -120,7 +121,7 @@ def raise_walls(limits: Limits, read_fd: int, write_fd: int) -> Walls:
 
 def begin_walls(limits: Limits) -> Walls:
     """Begin to raise walls around nothing but a process that waits, for others to join; raises `NoSandbox`."""
-    return Walls(*_launch(limits, HOLD, (), stdout=subprocess.PIPE))
+    return Walls(*_launch(limits, HOLD, (), ["--as-pid-1"], subprocess.PIPE))
 
 
 def stand(walls: Walls) -> Walls:
@@ -137,11 +138,11 @@ def no_box(complaint: str) -> NoSandbox:
     return NoSandbox(f"bubblewrap could not make a box ({complaint}). {SANDBOX_HELP}")
 
 
-def _launch(limits: Limits, command: list[str], passed: tuple[int, ...], stdout=subprocess.DEVNULL):
+def _launch(limits: Limits, command: list[str], passed: tuple[int, ...], more=(), stdout=subprocess.DEVNULL):
     """Start bubblewrap with a filter of system calls: its process, and where it says what it started."""
     filter_fd = _memory_file(deny_list())
     info_read, info_write = os.pipe()
-    options = ["--info-fd", str(info_write), "--seccomp", str(filter_fd)]
+    options = ["--info-fd", str(info_write), "--seccomp", str(filter_fd), *more]
     try:
         return _start(limits, options, command, (*passed, info_write, filter_fd), stdout), info_read
     except OSError as error:

@@ -295,3 +295,20 @@ def test_a_notebook_says_only_so_much_in_all(warm_box):
         outputs = box.run_cells(["print('x' * 900)"] * 40)
     said = [sum(len(output.text) for output in cell) for cell in outputs]
     assert said[:15] == [901] * 15 and sum(said) < 17_000 and len(said) == 40
+
+
+def test_a_notebook_cannot_end_what_holds_its_walls_and_orphans_are_buried(warm_box):
+    """kill(-1) reaches all but oneself and the first process; a hundred orphans that stayed would be too many processes."""
+    cell = (
+        "import contextlib, os, signal, time\n"
+        "with contextlib.suppress(ProcessLookupError):\n    os.kill(-1, signal.SIGKILL)\n"
+        "for _ in range(100):\n"
+        "    if os.fork() == 0:\n"
+        "        if os.fork() == 0:\n            os._exit(0)\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+        "    time.sleep(0.005)\n"
+        "'still here', len([p for p in os.listdir('/proc') if p.isdigit()]) < 20"
+    )
+    with warm_box(Limits()) as box:
+        assert ask(box, cell) == "('still here', True)"
