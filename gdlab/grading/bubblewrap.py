@@ -51,7 +51,11 @@ RECORD_BYTES = 1024  # an inode and its name, about
 # environment counts, and that is ours.
 AS_ALONE = ("-P", "-s", "-B")
 # The first process of its namespace, so that nothing inside can end it; ignoring SIGCHLD, so that the kernel buries orphans.
-HOLD = ["/bin/sh", "-c", "trap '' CHLD; echo; exec sleep infinity"]
+HOLD = [
+    "/bin/sh",
+    "-c",
+    "echo; if env --ignore-signal=CHLD true; then exec env --ignore-signal=CHLD sleep infinity; fi; exec sleep infinity",
+]
 
 
 @dataclass
