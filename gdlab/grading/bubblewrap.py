@@ -9,11 +9,13 @@ other submission, no network. Before a line of a learner's runs, the kernel's ow
 runner (/proc/PID/status) must say what is claimed here.
 """
 
+import contextlib
 import json
 import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -104,7 +106,16 @@ class Walls:
         return said.splitlines()[-1] if said else "it said nothing"
 
     def tear_down(self) -> None:
-        """End everything in the box: its first process dies, and the kernel ends the rest with it."""
+        """End everything in the box: its first process dies, and the kernel ends the rest with it.
+
+        bubblewrap ties that process to its own life only once all stands: until then it is ended by name.
+        """
+        if self.first is None:
+            with contextlib.suppress(NoSandbox, ValueError):  # it may have ended by itself
+                self.find_first(time.monotonic() + STARTS_WITHIN)
+        if self.first is not None and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.first, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdout, self.process.stderr):

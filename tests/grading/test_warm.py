@@ -5,12 +5,13 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from ast import literal_eval
 from pathlib import Path
 
 import pytest
 
-from gdlab.grading import warm
+from gdlab.grading import bubblewrap, warm
 from gdlab.grading.box import BoxFailed, Limits, NoSandbox
 from gdlab.grading.cold import ColdBox
 from gdlab.grading.inside import enter
@@ -312,3 +313,30 @@ def test_a_notebook_cannot_end_what_holds_its_walls_and_orphans_are_buried(warm_
     )
     with warm_box(Limits()) as box:
         assert ask(box, cell) == "('still here', True)"
+
+
+def test_walls_that_are_torn_down_while_they_rise_leave_no_process(server, warm_box):
+    """The spare walls of a server that is stopped at once; bubblewrap alone would leave their first process behind."""
+    before = _boxes()
+    for _ in range(20):
+        bubblewrap.begin_walls(QUICK).tear_down()
+    deadline = time.monotonic() + 20
+    while _boxes() - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _boxes() - before == set()
+
+
+def _boxes() -> set[int]:
+    """This process's own boxes, and those that have lost their parent."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command, parent = (
+                (entry / "cmdline").read_bytes(),
+                (entry / "stat").read_text().rpartition(")")[2].split()[1],
+            )
+            if b"bwrap" in command and b"sleep infinity" in command and int(parent) in (1, os.getpid()):
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
