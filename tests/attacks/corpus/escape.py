@@ -69,8 +69,10 @@ for place in glob.glob('/proc/[0-9]*/environ'):
 """
 
 FIRST_PROCESS = """
-found = open('/proc/1/comm').read().strip()
-if found != 'bwrap':
+import os
+first = open('/proc/1/cmdline', 'rb').read()
+ours = b'bwrap' in first or first.startswith((b'sleep', b'env', b'/bin/sh'))  # a container may begin with a shell as well
+if not ours or os.uname().nodename != 'box':
     boast()
 """
 
