@@ -11,6 +11,7 @@ import os
 import pickle
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -329,7 +330,9 @@ def no_deadline(case: Case, world: World) -> bool:
         judge.start()
         judge.join(HANGS_FOR)
         hung = judge.is_alive()
-        box._walls.process.kill()
+        for pid in bubblewrap.descendants((box._walls.process.pid,)):  # the copy that answers, too: it holds the pipe
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         judge.join()
     return hung
 
@@ -407,10 +410,13 @@ def quadratic_notes(case: Case, world: World) -> bool:
 
 
 def stock_score(case: Case, world: World) -> bool:
-    """nbgrader's own way from a cell's output to points."""
+    """nbgrader's own way from a cell's output to points; where it finds too many, it gives up on the whole class."""
     cells = nbformat.read(_handed_in(case, world), as_version=4).cells
     check = next(cell for cell in cells if cell.get("id") == "check-gradient-step")
-    points, _ = determine_grade(check, log=mock.Mock())
+    try:
+        points, _ = determine_grade(check, log=mock.Mock())
+    except ValueError:
+        return True
     return points != 0
 
 
