@@ -653,7 +653,9 @@ WEAK: dict[str, Callable[[Case, World], bool]] = {
 
 
 def _open_box(case: Case, walls, **more) -> ColdBox:
-    return ColdBox(replace(LIMITS[case.limits], **more), walls)
+    """A box with time enough for a busy machine: what is shown here is a missing wall, not a missing clock."""
+    roomy = {"cell_seconds": 30, "cells_seconds": 60, "function_seconds": 30, **more}
+    return ColdBox(replace(LIMITS[case.limits], **roomy), walls)
 
 
 def _printed(outputs) -> str:

@@ -358,7 +358,10 @@ CASES = (
     Case("lists-processes", "read /proc/1", "looks for another process of this machine", "no walls", PROCESSES),
     may_write("writes-venv", "write venv", "asks whether it may change the interpreter's packages", ["{venv}"]),
     may_write(
-        "writes-repository", "write repo", "asks whether it may change the course", ["{root}", "{root}/gdlab", "/box"]
+        "writes-repository",
+        "write repo",
+        "asks whether it may change the course",
+        ["{root}/gdlab", "{root}/solutions", "/box"],
     ),
     Case("writes-root", "write /", "writes beside the system's folders", "writable root", WRITE_ROOT, says="Read-only"),
     may_write(
