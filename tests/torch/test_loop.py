@@ -123,7 +123,8 @@ def test_a_resumed_run_equals_one_that_never_stopped_to_the_bit(tmp_path, make, 
     resumed = train(model, loss_of, batches, optimizer, 12, checkpoint=file, resume=True, **how)
     assert torch.equal(weights(whole.model), weights(resumed.model))
     for key in ("loss", "grad_norm", "lr", "step", "val_loss"):
-        assert [row.get(key) for row in resumed.record] == [row.get(key) for row in whole.record]
+        ours, theirs = (np.array([row.get(key) for row in run.record], dtype=float) for run in (resumed, whole))
+        assert np.array_equal(ours, theirs, equal_nan=True)  # a step whose scaled gradient overflowed has no norm
     assert resumed.best["step"] == whole.best["step"]
     for ours, theirs in zip(optimizer.state.values(), whole.optimizer.state.values(), strict=True):
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
