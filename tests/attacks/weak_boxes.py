@@ -653,8 +653,12 @@ WEAK: dict[str, Callable[[Case, World], bool]] = {
 
 
 def _open_box(case: Case, walls, **more) -> ColdBox:
-    """A box with time enough for a busy machine: what is shown here is a missing wall, not a missing clock."""
-    roomy = {"cell_seconds": 30, "cells_seconds": 60, "function_seconds": 30, **more}
+    """A box with time enough for a busy machine: what is shown here is a missing wall, not a missing clock.
+
+    Without a process table of its own, a limit on processes would count all that this user runs.
+    """
+    processes = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    roomy = {"cell_seconds": 30, "cells_seconds": 60, "function_seconds": 30, "processes": processes, **more}
     return ColdBox(replace(LIMITS[case.limits], **roomy), walls)
 
 
