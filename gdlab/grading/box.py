@@ -42,7 +42,7 @@ class Limits:
         processes: processes and threads at once.
         file_bytes: the largest file.
         disk_bytes: each of the box's scratch folders.
-        output_bytes: of each stream of a cell.
+        output_bytes: of all that a cell prints and shows.
         pictures: whether plots are drawn; otherwise their size in words stands for them.
     """
 

@@ -192,8 +192,8 @@ def descendants(roots: tuple[int, ...]) -> set[int]:
             continue
         seen.add(pid)
         try:
-            for thread in os.scandir(f"/proc/{pid}/task"):
-                left += map(int, Path(thread.path, "children").read_text().split())
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                left += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
         except OSError:  # it ended meanwhile
             continue
     return seen

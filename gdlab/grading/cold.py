@@ -19,6 +19,7 @@ from gdlab.judge.plain import NotPlain, plain
 
 KINDS = frozenset({"raised", "untouched", "missing", "ended", "unreadable"})
 MOST_SENTENCE = 1_000
+ERROR_CHARACTERS = 1_000
 CELLS_OF_OUTPUT = 16  # that may each use up what a cell may say; the others then say nothing
 SLOW = "Your function was still running after {:g} seconds. Does a loop in it ever end?"
 ENDED = "Your function ended the program it runs in."
@@ -229,9 +230,10 @@ def _cut(outputs: tuple[wire.Output, ...], most: int) -> tuple[wire.Output, ...]
     """A cell's outputs within the limits, whatever the box made of them: the runner's own cut can be tampered with."""
     kept, left = [], most
     for output in outputs[: wire.MOST_OUTPUTS]:
-        if left <= 0 or len(output.png) > left:
+        room = max(left, ERROR_CHARACTERS if output.kind == "error" else 0)  # why a cell failed is always said
+        if room <= 0 or len(output.png) > room:
             continue
-        text = output.text if len(output.text) <= left + len(wire.CUT) else output.text[:left] + wire.CUT
+        text = output.text if len(output.text) <= room + len(wire.CUT) else output.text[:room] + wire.CUT
         kept.append(wire.Output(output.kind, text, output.png))
         left -= len(text) + len(output.png)
     return tuple(kept)

@@ -166,7 +166,13 @@ def test_forged_outputs_are_cut_on_this_side_of_the_wall():
     forge = "channel.send(wire.CellRan(tuple(wire.Output('stdout', big) for _ in range(3))))\nchannel.send(wire.Ready())\ntime.sleep(60)"
     with ColdBox(Limits(output_bytes=1000, cell_seconds=2)) as box:
         [outputs] = box.run_cells([FORGED + forge])
-    assert len(outputs) == 3 and all(len(output.text) < 1100 for output in outputs)
+    assert outputs and sum(len(output.text) for output in outputs) < 1100
+
+
+def test_why_a_cell_failed_is_said_however_much_it_printed():
+    with ColdBox(Limits(output_bytes=1000)) as box:
+        [outputs] = box.run_cells(["print('x' * 5000)\n1 / 0"])
+    assert outputs[-1].text.endswith("ZeroDivisionError: division by zero") and len(outputs[0].text) < 1100
 
 
 def test_a_forged_failure_is_short_and_gives_no_points():

@@ -162,8 +162,8 @@ def test_one_submission_leaves_nothing_for_the_next(warm_box):
         )
     with warm_box() as box:
         assert (
-            ask(box, "import os, numpy as np\nhasattr(np, 'left'), os.listdir('/tmp'), os.listdir('/dev/shm')")
-            == "(False, [], [])"
+            ask(box, "import os, numpy as np\nhasattr(np, 'left'), os.path.exists('/tmp/note'), os.listdir('/dev/shm')")
+            == "(False, False, [])"
         )
 
 
