@@ -104,7 +104,10 @@ def move_in() -> None:
     os.environ.clear()
     os.environ.update(ENVIRONMENT)
     os.chdir(os.environ["HOME"])
-    sys.path[:] = dict.fromkeys(BOX if folder == HERE else folder for folder in sys.path)
+    folders = dict.fromkeys(BOX if folder == HERE else folder for folder in sys.path)
+    sys.path[:] = [
+        folder for folder in folders if os.path.isdir(folder) or folder.endswith(".zip")
+    ]  # as a fresh Python would
     for module in list(sys.modules.values()):
         for name in ("__file__", "__path__"):
             value = getattr(module, name, None)
