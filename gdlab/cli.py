@@ -605,12 +605,12 @@ def _grade(submitted: Path, results: Path, root: Path, limits, judges, regrade=F
     """Grade a class with a progress bar and a table at the end; whether every submission was graded."""
     from gdlab.grading.bubblewrap import bubblewrap_version
     from gdlab.grading.class_run import ClassRun
-    from gdlab.grading.cold import ColdBox
     from gdlab.grading.terminal import summary, tally, with_a_bar
+    from gdlab.grading.walled_box import WalledBox
 
     run = ClassRun(submitted, results, root / "solutions", judges, limits)
     submissions = run.find()
-    with ColdBox(limits):  # a machine without a sandbox is found out before anything is written
+    with WalledBox(limits):  # a machine without a sandbox is found out before anything is written
         out.print(
             f"Grading {len(submissions)} submissions, each in a box of {escape(bubblewrap_version())}",
             soft_wrap=True,

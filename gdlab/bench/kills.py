@@ -16,11 +16,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 KINDS = ("run", "worker", "fork server", "box")
 LONGEST = 600.0
+LOOK_EVERY = 0.01
 
 
 @dataclass
@@ -50,16 +52,15 @@ def endure(submitted: Path, out: Path, times: int, seed: int = 0, workers: int =
     """
     draw, toll = random.Random(seed), Toll()
     shutil.rmtree(out, ignore_errors=True)
-    calm = _grade(submitted, out / "calm", workers)
     began = time.monotonic()
-    calm.wait(LONGEST)
+    _grade(submitted, out / "calm", workers).wait(LONGEST)
     usual = time.monotonic() - began
     while True:
         results = out / f"class-{toll.rounds}"
         while toll.killed.total() < times:
             process = _grade(submitted, results, workers)
             toll.rounds += 1
-            ended = _kill_something(process, draw, usual, toll)
+            ended = _kill_something(process, results, draw, usual, toll)
             yield toll
             if ended:
                 break
@@ -73,44 +74,40 @@ def endure(submitted: Path, out: Path, times: int, seed: int = 0, workers: int =
 
 
 def _grade(submitted: Path, results: Path, workers: int) -> subprocess.Popen:
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from gdlab.cli import main; main()",
-            "grade",
-            str(submitted),
-            "--out",
-            str(results),
-            "--workers",
-            str(workers),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = ["grade", str(submitted), "--out", str(results), "--workers", str(workers)]
+    with _complaints(results).open("wb") as complaints:  # a file: a pipe would fill, and orphans would hold it open
+        return subprocess.Popen(
+            [sys.executable, "-c", "from gdlab.cli import main; main()", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+        )
 
 
-def _kill_something(process: subprocess.Popen, draw: random.Random, usual: float, toll: Toll) -> bool:
+def _complaints(results: Path) -> Path:
+    """Where the last run that wrote into a folder has said what went wrong."""
+    results.parent.mkdir(parents=True, exist_ok=True)
+    return results.with_suffix(".stderr")
+
+
+def _kill_something(process: subprocess.Popen, results: Path, draw: random.Random, usual: float, toll: Toll) -> bool:
     """Kill one process of a run at a random moment; whether the run has come to its end by itself."""
     time.sleep(draw.uniform(0.1, 0.9) * usual)
     kind = draw.choice(KINDS)
-    victims = [process.pid] if kind == "run" else _processes(process.pid, kind)
-    if process.poll() is None and victims:
-        try:
-            os.kill(draw.choice(victims), signal.SIGKILL)
-            toll.killed[kind] += 1
-        except ProcessLookupError:
-            pass
+    while process.poll() is None:
+        if victims := [process.pid] if kind == "run" else _processes(process.pid, kind):
+            with suppress(ProcessLookupError):
+                os.kill(draw.choice(victims), signal.SIGKILL)
+                toll.killed[kind] += 1
+                break
+        time.sleep(LOOK_EVERY)
     try:
         process.wait(1 if kind == "run" else LONGEST)
     except subprocess.TimeoutExpired:
         toll.faults.append(f"a run went on for {LONGEST:g} seconds after its {kind} was killed")
         process.kill()
         process.wait()
-    said = process.stderr.read()
-    process.stderr.close()
+    said = _complaints(results).read_text()
     if "Traceback" in said:
         toll.faults.append(f"a stack trace after its {kind} was killed: {said[-300:]}")
     return kind != "run" and process.returncode == 0
@@ -143,8 +140,7 @@ def _kind(command: list[bytes]) -> str:
 
 def _faults(calm: Path, results: Path, process: subprocess.Popen) -> list[str]:
     """What is wrong with the results of a class whose runs were killed, held against a calm one."""
-    said = process.stderr.read()
-    process.stderr.close()
+    said = _complaints(results).read_text()
     faults = (
         []
         if process.returncode == 0 and not said.strip()
@@ -152,7 +148,7 @@ def _faults(calm: Path, results: Path, process: subprocess.Popen) -> list[str]:
     )
     wanted, had = scores(calm), scores(results)
     faults += [f"{who}: {had.get(who)} instead of {points}" for who, points in wanted.items() if had.get(who) != points]
-    with sqlite3.connect(results / "gradebook.db") as database:
+    with closing(sqlite3.connect(results / "gradebook.db")) as database:
         [[sound]] = database.execute("PRAGMA integrity_check").fetchall()
         twice = database.execute(
             "SELECT student, assignment FROM gdlab_recording GROUP BY student, assignment HAVING count(DISTINCT judgement) > 1"
@@ -173,7 +169,7 @@ def _faults(calm: Path, results: Path, process: subprocess.Popen) -> list[str]:
 
 def scores(results: Path) -> dict[tuple[str, str], str]:
     """The points of every student and assignment in a gradebook."""
-    with sqlite3.connect(results / "gradebook.db") as database:
+    with closing(sqlite3.connect(results / "gradebook.db")) as database:
         rows = database.execute(
             "SELECT sa.student_id, a.name, g.auto_score, c.name FROM grade g JOIN submitted_notebook sn ON g.notebook_id = sn.id "
             "JOIN submitted_assignment sa ON sn.assignment_id = sa.id JOIN assignment a ON sa.assignment_id = a.id "

@@ -1,11 +1,12 @@
 """A box: one submission's sandbox, as the rest of the grader sees it.
 
 However a box is made, it runs the cells of one notebook and then answers for one function at a
-time. `gdlab.grading.cold` makes one from bubblewrap and a fresh Python.
+time. `gdlab.grading.walled_box` makes one from bubblewrap and a fresh Python.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,10 @@ from gdlab.judge.answer import Answer
 
 class NoSandbox(Exception):
     """This machine can make no box; the message says why and what to do, in one sentence."""
+
+
+class BoxTaken(NoSandbox):
+    """A box was ended from outside while it was at work: what was being judged in it can be judged again."""
 
 
 class BoxFailed(Exception):
@@ -58,7 +63,17 @@ class Limits:
 
 
 class Walls(Protocol):
-    """A started runner and what stands around it."""
+    """A started runner and what stands around it.
+
+    Attributes:
+        ends: the pipe ends at which the grader reads what the runner says, and writes to it.
+    """
+
+    ends: tuple[int, int]
+
+    def ended_from_outside(self) -> bool:
+        """Whether the machine or its administrator has ended it, and not the code in it."""
+        ...
 
     def prove(self, deadline: float) -> None:
         """Hold what stands against what is claimed; raises `NoSandbox`."""
@@ -73,8 +88,24 @@ class Walls(Protocol):
         ...
 
     def tear_down(self) -> None:
-        """End everything in it."""
+        """End everything in it, and close the pipe ends."""
         ...
+
+
+@contextmanager
+def conversation() -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Two pipes, as the grader's ends and the box's, each (read, write); the box's are closed at the end, and all after an error."""
+    their_read, our_write = os.pipe()
+    our_read, their_write = os.pipe()
+    try:
+        yield (our_read, our_write), (their_read, their_write)
+    except BaseException:
+        os.close(our_read)
+        os.close(our_write)
+        raise
+    finally:
+        os.close(their_read)
+        os.close(their_write)
 
 
 class Box(Protocol):

@@ -19,11 +19,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gdlab.grading.box import Limits, NoSandbox
+from gdlab.grading.box import Limits, NoSandbox, conversation
 from gdlab.grading.inside.environment import ENVIRONMENT
 from gdlab.grading.seccomp import deny_list
 from gdlab.grading.stepdown import box_user, reachable
@@ -62,10 +63,18 @@ HOLD = [
 
 @dataclass
 class Walls:
-    """A started box: bubblewrap's process, where it says what it runs, and the box's first process once that is known."""
+    """A started box.
+
+    Attributes:
+        process: bubblewrap's.
+        info_fd: where it says what it runs.
+        ends: the grader's ends of the pipes to the runner; none while nobody is in it.
+        first: the box's first process, once that is known.
+    """
 
     process: subprocess.Popen
     info_fd: int
+    ends: tuple[int, ...] = ()
     first: int | None = None
 
     def prove(self, deadline: float) -> None:
@@ -99,6 +108,10 @@ class Walls:
         """The processes that all others in the box descend from."""
         return (self.first,)
 
+    def ended_from_outside(self) -> bool:
+        """Whether a signal has ended bubblewrap: nothing in the box can send it one."""
+        return (self.process.poll() or 0) < 0
+
     def complaint(self) -> str:
         """What bubblewrap wrote before it gave up."""
         self.process.kill()
@@ -121,17 +134,19 @@ class Walls:
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
-        os.close(self.info_fd)
+        for fd in (*self.ends, self.info_fd):
+            os.close(fd)
 
 
-def raise_walls(limits: Limits, read_fd: int, write_fd: int) -> Walls:
-    """Start a runner in a new box, talking over the two pipe ends.
+def raise_walls(limits: Limits) -> Walls:
+    """Start a runner in a new box.
 
     Raises:
         NoSandbox: if there is no bubblewrap to start.
     """
-    pipes = (str(read_fd), str(write_fd))
-    return Walls(*_launch(limits, [sys.executable, *AS_ALONE, RUNNER, *pipes], (read_fd, write_fd)))
+    with conversation() as (ours, theirs):
+        command = [sys.executable, *AS_ALONE, RUNNER, *map(str, theirs)]
+        return Walls(*_launch(limits, command, theirs), ours)
 
 
 def begin_walls(limits: Limits) -> Walls:
@@ -241,6 +256,14 @@ def unproven(status: str) -> list[str]:
         "it shares this machine's process ids": len(facts["NSpid"].split()) > 1,
     }
     return [claim for claim, holds in claims.items() if not holds]
+
+
+def lay_out(files: Mapping[str, Path], folder: Path) -> None:
+    """Copy into a folder what stands at /box in a box."""
+    for inside, ours in files.items():
+        copy = folder / Path(inside).relative_to("/box")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ours, copy)
 
 
 def bubblewrap_version() -> str:

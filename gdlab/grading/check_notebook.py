@@ -6,9 +6,9 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from gdlab.assignments import assignments, exercises_of
-from gdlab.grading.cold import ColdBox
 from gdlab.grading.judging import check_id, judge_cells
 from gdlab.grading.plain_process import own_limits, start_without_walls
+from gdlab.grading.walled_box import WalledBox
 from gdlab.judge.verdict import Verdict
 from gdlab.my_work import NotFound, grade_id, read_notebook
 
@@ -28,7 +28,7 @@ def check_notebook(path: Path, seed: int, cells_seconds: float, function_seconds
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     limits = own_limits(cells_seconds, function_seconds)
     exercises = exercises_of(_assignment_of(notebook, path))
-    return judge_cells(cells, exercises, lambda: ColdBox(limits, start_without_walls), seed).verdicts
+    return judge_cells(cells, exercises, lambda: WalledBox(limits, start_without_walls), seed).verdicts
 
 
 def _assignment_of(notebook: NotebookNode, path: Path) -> str:

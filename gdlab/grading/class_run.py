@@ -118,7 +118,6 @@ class ClassRun:
         limits: what the judges hold submissions to; a judgement under other limits is another judgement.
         seed: what the graded cases are drawn from; by default nobody can know it beforehand.
         problems: sentences on what went wrong outside any verdict.
-        changes: what a regrade has found.
     """
 
     submitted: Path
@@ -128,7 +127,6 @@ class ClassRun:
     limits: Limits = field(default_factory=Limits)
     seed: int | None = None
     problems: list[str] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
     _released: dict[str, "Released"] = field(default_factory=dict)
 
     def find(self) -> list[Submission]:
@@ -264,7 +262,15 @@ class ClassRun:
 
     def _task(self, number: int, notebook: Notebook, run: Run) -> Task:
         empty = self._released[notebook.submission.assignment].cells
-        return Task(number, notebook.submission.assignment, notebook.cells, notebook.leave_out, empty, run.seed)
+        return Task(
+            number,
+            notebook.submission.assignment,
+            notebook.cells,
+            notebook.leave_out,
+            empty,
+            run.seed,
+            self.limits.pictures,
+        )
 
     def _recorded_before(self, at_work: Recorder, notebook: Notebook, entry: Entry) -> Graded | None:
         """What stands already: this very judgement, handed in at this time, with its files in place."""
@@ -290,15 +296,11 @@ class ClassRun:
     def _change(self, at_work: Recorder, notebook: Notebook, entry: Entry) -> Change:
         stands = at_work.ledger.recorded(notebook.submission)
         before = at_work.ledger.entry(stands[0]).judged.verdicts if stands else {}
-        change = Change(
-            notebook.submission,
-            {
-                name: (before[name].points if name in before else None, verdict.points)
-                for name, verdict in entry.judged.verdicts.items()
-            },
-        )
-        self.changes.append(change)
-        return change
+        points = {
+            name: (before[name].points if name in before else None, verdict.points)
+            for name, verdict in entry.judged.verdicts.items()
+        }
+        return Change(notebook.submission, points)
 
 
 class Released:

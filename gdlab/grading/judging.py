@@ -44,6 +44,7 @@ def judge_cells(
     make_box: Callable[[], Box],
     seed: int,
     leave_out: Collection[int] = (),
+    pictures: bool = False,
 ) -> Judged:
     """Run a notebook's code cells in a fresh box, then judge each exercise by asking its function.
 
@@ -53,6 +54,7 @@ def judge_cells(
         make_box: gives a new box.
         seed: what the cases are drawn from; learners must not know it.
         leave_out: the positions of cells that need not run.
+        pictures: whether verdicts show the learner's functions at work.
     """
     cells = ["" if position in leave_out else cell for position, cell in enumerate(cells)]
     left_out = tuple(sorted(leave_out))
@@ -63,7 +65,9 @@ def judge_cells(
             lost = Failed(failure.kind, f"{failure} So none of its functions could be asked.")
             verdicts = {name: without_answer(exercise, lost, seed) for name, exercise in exercises.items()}
             return Judged(((),) * len(cells), verdicts, left_out)
-        verdicts = {name: _judge_one(box, exercise, make_box, cells, seed) for name, exercise in exercises.items()}
+        verdicts = {
+            name: _judge_one(box, exercise, make_box, cells, seed, pictures) for name, exercise in exercises.items()
+        }
         noted = {name: _with_notes(verdict, exercises[name], cells) for name, verdict in verdicts.items()}
         return Judged(tuple(outputs), noted, left_out)
 
@@ -88,7 +92,9 @@ def _run_what_runs(box: Box, cells: Sequence[str]) -> list[tuple[Output, ...]]:
     return [(Output("error", broken[i]),) if i in broken else shown for i, shown in enumerate(outputs)]
 
 
-def _judge_one(box: Box, exercise: Exercise, make_box: Callable[[], Box], cells: Sequence[str], seed: int) -> Verdict:
+def _judge_one(
+    box: Box, exercise: Exercise, make_box: Callable[[], Box], cells: Sequence[str], seed: int, picture: bool
+) -> Verdict:
     """Judge one exercise; its second function lives in a box of its own, which shares nothing with the first."""
     with ExitStack() as open_boxes:
         answers = []
@@ -98,7 +104,7 @@ def _judge_one(box: Box, exercise: Exercise, make_box: Callable[[], Box], cells:
                     box = open_boxes.enter_context(make_box())
                     _run_what_runs(box, cells)
                 answers.append(open_boxes.enter_context(box.function(name, exercise.name, position)))
-            return judge(exercise, answers, seed)
+            return judge(exercise, answers, seed, picture)
         except BoxFailed as failure:  # a box made anew, whose cells did not run as they had before
             return without_answer(exercise, Failed(failure.kind, str(failure)), seed)
 

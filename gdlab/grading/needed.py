@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import cache, lru_cache
 
 MOST_CHARACTERS = 100_000  # what is longer is run, but not read: Python's parser takes many times its size
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # of the parser: null bytes are a ValueError
 REACHES_FOR_NAMES = re.compile(
     r"\b(globals|locals|vars|eval|exec|compile|getattr|get_ipython|__main__|In|Out)\b|^\s*[%!]", re.MULTILINE
 )
@@ -35,12 +36,7 @@ def cells_to_leave_out(cells: Sequence[str], ungraded: Collection[str]) -> froze
         while needed := {position for position in left_out if _bound(cells[position]) & asked_for}:
             left_out -= needed
             asked_for.update(*(_asked_for(cells[position]) for position in needed))
-    except (
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ):  # a learner's cell that cannot be read: it may ask for anything
+    except UNREADABLE:  # it may ask for anything
         return frozenset()
     return frozenset(left_out)
 
@@ -79,7 +75,7 @@ def _may_change_others(source: str) -> bool:
     """Whether a cell is no plain Python, or stores into something that it has not made itself."""
     try:
         tree, own = ast.parse(source), _bound(source)
-    except SyntaxError:
+    except UNREADABLE:
         return True
     stores = [
         node.value

@@ -6,15 +6,14 @@ do whatever its author may do; that is why no class is ever graded this way.
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdlab.grading.box import Limits, NoSandbox
-from gdlab.grading.bubblewrap import RUNNER, STAND_IN
+from gdlab.grading.box import Limits, NoSandbox, conversation
+from gdlab.grading.bubblewrap import RUNNER, STAND_IN, lay_out
 from gdlab.grading.inside.environment import ENVIRONMENT
 
 UNLIMITED = resource.RLIM_INFINITY
@@ -23,16 +22,21 @@ KEEPS = ("PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 
 @dataclass(frozen=True)
 class NoWalls:
-    """The runner's process, and the folder its files were copied to."""
+    """The runner's process, the folder its files were copied to, and the pipe ends to talk to it."""
 
     process: subprocess.Popen
     folder: tempfile.TemporaryDirectory
+    ends: tuple[int, int]
 
     def prove(self, deadline: float) -> None:
         """There is nothing to prove."""
 
     def holds_more_than(self, most: int) -> bool:
         """Nobody watches: it is the learner's own machine."""
+        return False
+
+    def ended_from_outside(self) -> bool:
+        """Nobody can tell."""
         return False
 
     def complaint(self) -> str:
@@ -46,6 +50,8 @@ class NoWalls:
         self.process.wait()
         self.process.stderr.close()
         self.folder.cleanup()
+        for fd in self.ends:
+            os.close(fd)
 
 
 def own_limits(seconds: float, function_seconds: float) -> Limits:
@@ -59,17 +65,10 @@ def own_limits(seconds: float, function_seconds: float) -> Limits:
     )
 
 
-def start_without_walls(limits: Limits, read_fd: int, write_fd: int) -> NoWalls:
-    """Start a runner, talking over the two pipe ends.
-
-    Raises:
-        NoSandbox: if it could not be started.
-    """
+def start_without_walls(limits: Limits) -> NoWalls:
+    """Start a runner; raises `NoSandbox` if it could not be started."""
     folder = tempfile.TemporaryDirectory(prefix="gdlab-check-", ignore_cleanup_errors=True)
-    for inside, ours in STAND_IN.items():
-        copy = Path(folder.name) / Path(inside).relative_to("/box")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ours, copy)
+    lay_out(STAND_IN, Path(folder.name))
     kept = {name: os.environ[name] for name in KEEPS if name in os.environ}
     scratch = {
         "IPYTHONDIR": f"{folder.name}/ipython",
@@ -77,16 +76,17 @@ def start_without_walls(limits: Limits, read_fd: int, write_fd: int) -> NoWalls:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(folder.name) / Path(RUNNER).name), str(read_fd), str(write_fd)],
-            pass_fds=(read_fd, write_fd),
-            cwd=folder.name,
-            env=kept | scratch | {"PYTHONPATH": folder.name},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        with conversation() as (ours, theirs):
+            process = subprocess.Popen(
+                [sys.executable, "-P", str(Path(folder.name) / Path(RUNNER).name), *map(str, theirs)],
+                pass_fds=theirs,
+                cwd=folder.name,
+                env=kept | scratch | {"PYTHONPATH": folder.name},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
     except OSError as error:
         folder.cleanup()
         raise NoSandbox(f"Python could not be started ({error.strerror or error}).") from error
-    return NoWalls(process, folder)
+    return NoWalls(process, folder, ours)

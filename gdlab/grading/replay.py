@@ -41,7 +41,8 @@ def replay(out: Path, number: int, cold: bool = False) -> Replayed:
     entry = find_entry(out, number)
     limits = Limits(**entry.provenance["limits"])
     judges = in_cold_boxes(limits) if cold else in_warm_boxes(limits)
-    task = Task(0, entry.assignment, entry.cells, entry.judged.left_out, (), entry.provenance["seed"])
+    seed = entry.provenance["seed"]
+    task = Task(0, entry.assignment, entry.cells, entry.judged.left_out, (), seed, limits.pictures)
     [(_, judged)] = judges([task], heavy_imports(entry.cells))
     return Replayed(entry, judged.verdicts)
 

@@ -3,7 +3,7 @@
     bwrap holds the walls with `sleep`  <──joins──  a fork of the fork server  <──asks──  the grader
 
 What takes a cold box most of its time, starting Python and importing, is done once for a whole class. The walls are
-the same, and so is the conversation (`gdlab.grading.cold`): only how a runner gets into its box differs, which
+the same, and so is the conversation (`gdlab.grading.walled_box`): only how a runner gets into its box differs, which
 `inside/enter.py` does. The grader believes none of it: before a learner's line runs, it reads from /proc that
 the copy has no privilege left and lives in the very namespaces that bubblewrap made.
 """
@@ -18,19 +18,21 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from gdlab.grading import bubblewrap, stepdown
-from gdlab.grading.box import Limits, NoSandbox
+from gdlab.grading.box import Limits, NoSandbox, conversation
 from gdlab.grading.bubblewrap import AS_ALONE, INSIDE, SANDBOX_HELP, STAND_IN, STARTS_WITHIN
 from gdlab.grading.inside.enter import NAMESPACES, OPTIONAL, REQUEST
 from gdlab.grading.inside.environment import ENVIRONMENT
 from gdlab.grading.seccomp import deny_list
 
 ALWAYS = ("matplotlib.pyplot",)
-FORK_SERVER = {f"{name}.py": INSIDE / f"{name}.py" for name in ("forkserver", "enter", "environment")}
-FORK_SERVER["stepdown.py"] = Path(stepdown.__file__)
+FORK_SERVER = {f"/box/{name}.py": INSIDE / f"{name}.py" for name in ("forkserver", "enter", "environment")}
+FORK_SERVER["/box/stepdown.py"] = Path(stepdown.__file__)
 IMPORTS_WITHIN = 120.0
 
 
@@ -63,22 +65,26 @@ class WarmWalls(bubblewrap.Walls):
 
 
 class ForkServer:
-    """Makes runners for boxes; used as a context manager.
+    """Makes runners for boxes, each one ahead of its time; used as a context manager.
 
     Args:
-        heavy: what to import beforehand beside NumPy and Matplotlib, as ("torch", "torch._dynamo").
+        heavy: what to import beforehand beside Matplotlib, as ("torch", "torch._dynamo").
+        shared: the connection of a server that other processes use too, and the lock that gives each its turn. Where
+            that server goes, this starts one of its own.
 
     Example:
-        with ForkServer() as server, ColdBox(Limits(), server.raise_walls) as box:
+        with ForkServer() as server, WalledBox(Limits(), server.raise_walls) as box:
             box.run_cells(["x = 3"])
     """
 
-    def __init__(self, heavy: Sequence[str] = ()):
+    def __init__(self, heavy: Sequence[str] = (), shared: tuple[socket.socket, AbstractContextManager] | None = None):
         self._heavy = (*ALWAYS, *heavy)
+        self.connection, self._turn = shared or (None, nullcontext())
         self._process: subprocess.Popen | None = None
-        self._connection: socket.socket | None = None
         self._folder: tempfile.TemporaryDirectory | None = None
-        self._spare: tuple[Limits, bubblewrap.Walls] | None = None
+        self._is_ready = shared is not None
+        self._ahead = ThreadPoolExecutor(1, "walls")
+        self._coming: tuple[Limits, Future[WarmWalls]] | None = None
 
     def __enter__(self) -> "ForkServer":
         return self  # it starts when the first box is wanted
@@ -87,25 +93,17 @@ class ForkServer:
         self.stop()
 
     def start(self) -> None:
-        """Start it, and wait until it has imported everything; raises `NoSandbox`."""
+        """Start it, without waiting until it has imported everything; raises `NoSandbox`."""
         user = bubblewrap.box_user()
         self._folder = tempfile.TemporaryDirectory(prefix="gdlab-forkserver-", ignore_cleanup_errors=True)
         scratch = _laid_out(Path(self._folder.name), user)
-        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._connection = ours
+        self.connection, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         program = _sealed_copy(Path(sys.executable).resolve())
         folders = ":".join(map(str, bubblewrap.interpreter_folders()))
+        arguments = [f"{self._folder.name}/forkserver.py", str(its.fileno()), str(user or ""), folders, *self._heavy]
         try:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    *AS_ALONE,
-                    f"{self._folder.name}/forkserver.py",
-                    str(its.fileno()),
-                    str(user or ""),
-                    folders,
-                    *self._heavy,
-                ],
+                [sys.executable, *AS_ALONE, *arguments],
                 executable=f"/proc/self/fd/{program}",
                 env=ENVIRONMENT | scratch | {"LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))},
                 cwd="/",
@@ -116,118 +114,133 @@ class ForkServer:
                 start_new_session=True,  # Ctrl-C is for the grader, which ends it
             )
         except OSError as error:
-            self.stop()
+            self._end_server()
             raise NoSandbox(f"The fork server could not be started ({error.strerror or error}).") from error
         finally:
             its.close()
             os.close(program)
+
+    def wait_until_ready(self) -> None:
+        """Start it if nobody has, and wait until it has imported everything; raises `NoSandbox`."""
+        if self.connection is None:
+            self.start()
+        if self._is_ready:
+            return
         try:
-            self._answer(IMPORTS_WITHIN)
-        except EOFError as error:
-            self.stop()
+            self._receive(IMPORTS_WITHIN)
+        except (OSError, EOFError) as error:
+            self._end_server()
             raise NoSandbox(f"The fork server could not be started ({error}). {SANDBOX_HELP}") from error
+        self._is_ready = True
 
     def stop(self) -> None:
         """End it; the boxes it has copied itself into go on until they are torn down."""
-        if self._spare is not None:
-            self._spare[1].tear_down()
-        if self._connection is not None:
-            self._connection.close()
+        self._ahead.shutdown()
+        if self._coming is not None and self._coming[1].exception() is None:
+            self._coming[1].result().tear_down()
+        self._coming = None
+        self._end_server()
+
+    def raise_walls(self, limits: Limits) -> WarmWalls:
+        """A box with a copy of the server in it, made while the last one was at work; raises `NoSandbox`."""
+        coming, self._coming = self._coming, None
+        walls = coming and _usable(*coming, limits)
+        if walls is None:
+            walls = self._make_walls(limits)
+        self._coming = limits, self._ahead.submit(self._make_walls, limits)
+        return walls
+
+    def _make_walls(self, limits: Limits) -> WarmWalls:
+        """Have bubblewrap make a box, and a copy of the server join it.
+
+        What fails is tried once more, with another server where it has gone: a machine short of memory may end both.
+        """
+        try:
+            return self._enter(bubblewrap.stand(bubblewrap.begin_walls(limits)))
+        except (OSError, EOFError):
+            self._end_server()
+        except NoSandbox:
+            pass
+        try:
+            return self._enter(bubblewrap.stand(bubblewrap.begin_walls(limits)))
+        except (OSError, EOFError) as error:
+            raise NoSandbox(f"The fork server did not answer ({error}). {SANDBOX_HELP}") from error
+
+    def _enter(self, held: bubblewrap.Walls) -> WarmWalls:
+        """Have a copy join walls that stand."""
+        try:
+            self.wait_until_ready()
+            with conversation() as (ours, theirs):
+                runner = self._ask_for_copy(held.first, theirs)
+        except BaseException:
+            held.tear_down()
+            raise
+        return WarmWalls(held.process, held.info_fd, ours, held.first, runner)
+
+    def _ask_for_copy(self, first: int, ends: tuple[int, int]) -> int:
+        """The process number of a copy that has joined the box of process `first`."""
+        pidfd = os.pidfd_open(first)
+        try:
+            with self._turn:
+                socket.send_fds(self.connection, [REQUEST.pack(first) + deny_list()], [pidfd, *ends])
+                answer = self._receive(STARTS_WITHIN)
+                while REQUEST.unpack_from(answer) != (first,):  # meant for somebody who has stopped waiting
+                    answer = self._receive(STARTS_WITHIN)
+        finally:
+            os.close(pidfd)
+        said = answer[REQUEST.size :]
+        if said.startswith(b"!"):
+            reason = said[1:].decode(errors="replace")
+            raise NoSandbox(f"A copy of the fork server could not join a box: {reason}. {SANDBOX_HELP}")
+        return int(said)
+
+    def _receive(self, seconds: float) -> bytes:
+        if not select.select([self.connection], [], [], seconds)[0]:
+            raise EOFError(f"it said nothing for {seconds:g} seconds")
+        said = self.connection.recv(4096)
+        if not said:
+            raise EOFError(self._last_words())
+        return said
+
+    def _last_words(self) -> str:
+        if self._process is None:
+            return "it has gone"
+        self._process.kill()
+        said = self._process.stderr.read().decode(errors="replace").strip()
+        return said.rpartition("\n")[2] or "it has gone"
+
+    def _end_server(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process.stderr.close()
         if self._folder is not None:
             self._folder.cleanup()
-        self._process = self._connection = self._folder = self._spare = None
+        self.connection = self._process = self._folder = None
+        self._turn, self._is_ready = nullcontext(), False
 
-    def raise_walls(self, limits: Limits, read_fd: int, write_fd: int) -> WarmWalls:
-        """Have bubblewrap make a box, and a copy of the server join it, talking over the two pipe ends.
 
-        A server that has gone is started once more: a machine short of memory may end it.
-
-        Raises:
-            NoSandbox: if either could not be had.
-        """
-        if self._process is None:
-            self.start()
-        try:
-            walls = self._enter(self._next_walls(limits), read_fd, write_fd)
-        except (NoSandbox, OSError, EOFError):  # the spare walls may have been ended meanwhile, or the server
-            if not self._answers():
-                self.stop()
-                self.start()
-            try:
-                walls = self._enter(bubblewrap.stand(bubblewrap.begin_walls(limits)), read_fd, write_fd)
-            except (OSError, EOFError) as error:
-                raise NoSandbox(f"The fork server did not answer ({error}). {SANDBOX_HELP}") from error
-        self._spare = limits, bubblewrap.begin_walls(limits)  # they rise while this notebook is judged
+def _usable(limits: Limits, coming: Future, wanted: Limits) -> WarmWalls | None:
+    """Walls that were made ahead, unless they are not what is wanted, or were ended meanwhile."""
+    if coming.exception() is not None:
+        return None
+    walls = coming.result()
+    if limits == wanted and not walls.ended_from_outside():
         return walls
-
-    def _enter(self, held: bubblewrap.Walls, read_fd: int, write_fd: int) -> WarmWalls:
-        """Have a copy join walls that stand."""
-        try:
-            pidfd = os.pidfd_open(held.first)
-            try:
-                request = REQUEST.pack(held.first) + deny_list()
-                socket.send_fds(self._connection, [request], [pidfd, read_fd, write_fd])
-                runner = int(self._answer(STARTS_WITHIN))
-            finally:
-                os.close(pidfd)
-        except BaseException:
-            held.tear_down()
-            raise
-        return WarmWalls(held.process, held.info_fd, held.first, runner)
-
-    def _answers(self) -> bool:
-        """Whether the server is still there."""
-        return self._process is not None and self._process.poll() is None
-
-    def _next_walls(self, limits: Limits) -> bubblewrap.Walls:
-        spare, self._spare = self._spare, None
-        if spare and spare[0] == limits:
-            try:
-                return bubblewrap.stand(spare[1])
-            except NoSandbox:  # it was ended meanwhile: by the system, or by whoever is testing us
-                pass
-        elif spare:
-            spare[1].tear_down()
-        return bubblewrap.stand(bubblewrap.begin_walls(limits))
-
-    def _answer(self, seconds: float) -> bytes:
-        if not select.select([self._connection], [], [], seconds)[0]:
-            self.stop()
-            raise NoSandbox(f"The fork server said nothing for {seconds:g} seconds.")
-        said = self._connection.recv(4096)
-        if not said:
-            raise EOFError(self._last_words())
-        if said.startswith(b"!"):
-            raise NoSandbox(
-                f"A copy of the fork server could not join a box: {said[1:].decode(errors='replace')}. {SANDBOX_HELP}"
-            )
-        return said
-
-    def _last_words(self) -> str:
-        self._process.kill()
-        said = self._process.stderr.read().decode(errors="replace").strip()
-        return said.rpartition("\n")[2] or "it has gone"
+    walls.tear_down()
+    return None
 
 
 def _laid_out(folder: Path, user: int | None) -> dict[str, str]:
     """Copy what the server needs into a folder that the box's user can read; the variables of its scratch folders."""
-    files = FORK_SERVER | {str(Path(inside).relative_to("/box")): ours for inside, ours in STAND_IN.items()}
-    for name, ours in files.items():
-        copy = folder / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ours, copy)
+    bubblewrap.lay_out(STAND_IN | FORK_SERVER, folder)
     scratch = {"IPYTHONDIR": folder / "ipython", "MPLCONFIGDIR": folder / "matplotlib", "HOME": folder / "home"}
     for path in scratch.values():
         path.mkdir()
     if user is not None:
-        for path in (
-            folder,
-            *folder.rglob("*"),
-        ):  # all of it: the server removes the folder, should the grader be killed
+        for path in (folder, *folder.rglob("*")):  # all of it: the server removes it, should the grader be killed
             os.chown(path, user, user)
     return {name: str(path) for name, path in scratch.items()}
 

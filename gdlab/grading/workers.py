@@ -9,18 +9,19 @@ import os
 import signal
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Protocol
 
 import msgspec
 
 from gdlab.assignments import exercises_of
-from gdlab.grading.box import Box, Limits, NoSandbox
-from gdlab.grading.cold import ColdBox
+from gdlab.grading.box import Box, BoxTaken, Limits, NoSandbox
 from gdlab.grading.judging import Judged, judge_cells
+from gdlab.grading.walled_box import WalledBox
 from gdlab.grading.warm import ForkServer
 
 PR_SET_PDEATHSIG = 1
@@ -37,6 +38,7 @@ class Task(msgspec.Struct, frozen=True):
         leave_out: the positions of cells that need not run.
         empty: the cells of the released notebook, which are judged instead where the grader itself breaks.
         seed: what the cases are drawn from.
+        pictures: whether verdicts show the learner's functions at work.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Task(msgspec.Struct, frozen=True):
     leave_out: tuple[int, ...]
     empty: tuple[str, ...]
     seed: int
+    pictures: bool = False
 
 
 class Judges(Protocol):
@@ -55,15 +58,25 @@ class Judges(Protocol):
 
 def judge_task(task: Task, make_box: Callable[[], Box]) -> Judged:
     """Judge one notebook; a fault of the grader's own makes it count as empty, and is kept in `Judged.trouble`."""
-    exercises = exercises_of(task.assignment)
     try:
-        return judge_cells(task.cells, exercises, make_box, task.seed, task.leave_out)
+        return _judge_persistently(task, make_box)
     except NoSandbox:
         raise
     except Exception:
         trouble = traceback.format_exc(limit=-3)
-        judged = judge_cells(task.empty, exercises, make_box, task.seed)
+        judged = judge_cells(task.empty, exercises_of(task.assignment), make_box, task.seed)
         return msgspec.structs.replace(judged, outputs=((),) * len(task.cells), trouble=trouble)
+
+
+def _judge_persistently(task: Task, make_box: Callable[[], Box], tries: int = MOST_TRIES) -> Judged:
+    """Judge a notebook; once more where the machine has taken a box away."""
+    exercises = exercises_of(task.assignment)
+    try:
+        return judge_cells(task.cells, exercises, make_box, task.seed, task.leave_out, task.pictures)
+    except BoxTaken:
+        if tries == 1:
+            raise
+        return _judge_persistently(task, make_box, tries - 1)
 
 
 def one_after_the_other(make_box: Callable[[], Box]) -> Judges:
@@ -78,18 +91,20 @@ def one_after_the_other(make_box: Callable[[], Box]) -> Judges:
 
 def in_cold_boxes(limits: Limits) -> Judges:
     """Judge in this process, with a fresh Python for every notebook."""
-    return one_after_the_other(lambda: ColdBox(limits))
+    return one_after_the_other(lambda: WalledBox(limits))
 
 
 def in_warm_boxes(limits: Limits, workers: int = 1) -> Judges:
-    """Judge with fork servers: in this process, or in several worker processes."""
+    """Judge with a fork server: in this process, or in several worker processes that share it."""
 
     def judge_all(tasks: Iterable[Task], heavy: Sequence[str] = ()) -> Iterator[tuple[int, Judged]]:
         if workers > 1:
             yield from _with_workers(tasks, limits, workers, heavy)
             return
         with ForkServer(heavy) as server:
-            yield from one_after_the_other(lambda: ColdBox(limits, server.raise_walls))(tasks)
+            server.start()
+            _import(heavy)  # while the server does the same: the judge needs what the notebooks need
+            yield from one_after_the_other(lambda: WalledBox(limits, server.raise_walls))(tasks)
 
     return judge_all
 
@@ -100,8 +115,7 @@ def _with_workers(
     """A few tasks at a time are on their way, so that thousands of notebooks take no more memory than ten."""
     left, again, tries = iter(tasks), deque[Task](), Counter[int]()
     while True:
-        with ExitStack() as stack:
-            pool = stack.enter_context(_pool(limits, workers, heavy))
+        with _pool(limits, workers, heavy) as pool:
             running: dict[Future, Task] = {}
             try:
                 while True:
@@ -121,31 +135,50 @@ def _with_workers(
                     ) from broken
 
 
-def _pool(limits: Limits, workers: int, heavy: Sequence[str]) -> ProcessPoolExecutor:
+@contextmanager
+def _pool(limits: Limits, workers: int, heavy: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes, and a fork server that makes the boxes of all of them."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin, initargs=(limits, tuple(heavy), os.getpid())
-    )
+    with ForkServer(heavy) as server:
+        server.start()
+        shared = server.connection, context.Lock()
+        start = limits, tuple(heavy), os.getpid(), shared
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=start) as pool:
+            for _ in range(workers):
+                pool.submit(_nothing)  # so that they start, and import, while the server does
+            server.wait_until_ready()
+            yield pool
+
+
+def _nothing() -> None:
+    pass
+
+
+def _import(modules: Iterable[str]) -> None:
+    for name in modules:
+        with suppress(ImportError):
+            import_module(name)
 
 
 _at_work: dict = {}
 
 
-def _begin(limits: Limits, heavy: tuple[str, ...], parent: int) -> None:
+def _begin(limits: Limits, heavy: tuple[str, ...], parent: int, shared: tuple) -> None:
     """A worker's start: it ends with the run that began it, and leaves Ctrl-C to that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
-    _at_work.update(limits=limits, server=ForkServer(heavy))
+    _import(heavy)
+    _at_work.update(limits=limits, server=ForkServer(heavy, shared))
 
 
 def _judge(task: Task) -> bytes:
     server: ForkServer = _at_work["server"]
-    judged = judge_task(task, lambda: ColdBox(_at_work["limits"], server.raise_walls))
+    judged = judge_task(task, lambda: WalledBox(_at_work["limits"], server.raise_walls))
     return msgspec.msgpack.encode(judged)
 
 
-def heavy_imports(sources: Mapping[str, str] | Iterable[str]) -> tuple[str, ...]:
+def heavy_imports(sources: Iterable[str]) -> tuple[str, ...]:
     """What is worth importing before a class is judged: torch, where any of the released notebooks imports it."""
     return ("torch", "torch._dynamo") if any("import torch" in source for source in sources) else ()

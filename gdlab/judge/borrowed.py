@@ -22,6 +22,8 @@ LIBRARIES = (
 )
 """Names that begin with one of these are noted; what an exercise hands in (an optimizer) is not a name."""
 
+WITHIN = tuple(f"{library}." for library in LIBRARIES)
+
 MOST_CHARACTERS = 100_000
 """A longer cell is not read: Python's parser takes five hundred times its size, here, outside of any box."""
 MOST_NAMES = 20
@@ -71,7 +73,7 @@ def _imported(node: ast.AST) -> dict[str, str]:
 def _names(function: ast.FunctionDef, aliases: dict[str, str]) -> Iterator[str]:
     for node in ast.walk(function):
         name = _dotted(node, aliases)
-        if any(f"{name}.".startswith(f"{library}.") for library in LIBRARIES) and not name.startswith(OF_COURSE):
+        if f"{name}.".startswith(WITHIN) and not name.startswith(OF_COURSE):
             yield name
 
 

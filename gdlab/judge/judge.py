@@ -68,17 +68,18 @@ class Trial:
         return isinstance(self.came, Reply) and self.difference is None
 
 
-def judge(exercise: Exercise, answer: Answer | Sequence[Answer], seed: int) -> Verdict:
+def judge(exercise: Exercise, answer: Answer | Sequence[Answer], seed: int, picture: bool = True) -> Verdict:
     """Judge one exercise.
 
     Args:
         exercise: what is right.
         answer: the learner's function, local or in a box; as many as the exercise has functions.
         seed: what the cases are drawn from; the same seed gives the same cases.
+        picture: whether to draw the learner's function at work as well.
     """
     answer = exercise.asked(answer if isinstance(answer, Sequence) else [answer])
     trials = _ask_all(exercise, answer, seed)
-    return _verdict(exercise, trials, seed, _picture(exercise, answer, trials))
+    return _verdict(exercise, trials, seed, _picture(exercise, answer, trials) if picture else "")
 
 
 def judge_mistake(exercise: Exercise, mistake: Mistake, seed: int) -> Verdict:

@@ -8,8 +8,8 @@ import pytest
 from gdlab.assignments import assignments, exercises_of, find_exercise
 from gdlab.audit.audit import audit, verdict_of
 from gdlab.audit.solutions import solution_of
-from gdlab.grading.cold import as_sent
 from gdlab.grading.inside import wire
+from gdlab.grading.walled_box import as_sent
 from gdlab.judge.judge import draw_cases
 
 ROUNDS = 4

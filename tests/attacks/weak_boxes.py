@@ -34,12 +34,12 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import determine_grade
 from world import ROOT, World
 
-from gdlab.grading import bubblewrap, cold, plain_process
-from gdlab.grading.cold import ColdBox
+from gdlab.grading import bubblewrap, plain_process, walled_box
 from gdlab.grading.course import course_directory, enter_assignment, nbgrader_log, tools_on_path
 from gdlab.grading.inside import wire
 from gdlab.grading.plain_process import start_without_walls
 from gdlab.grading.seccomp import ALLOW, RETURN, _op
+from gdlab.grading.walled_box import WalledBox
 from gdlab.judge import plain
 from gdlab.judge.answer import Failed
 
@@ -167,7 +167,7 @@ def results_from_outside(case: Case, world: World) -> bool:
 
 def public_case(case: Case, world: World) -> bool:
     """A grader with walls and a wire, and a single public question."""
-    with ColdBox(LIMITS[case.limits]) as box:
+    with WalledBox(LIMITS[case.limits]) as box:
         box.run_cells(cells_of(case, world))
         with box.function("gradient_step") as answer:
             return answer(PUBLIC).value == 0.5
@@ -206,7 +206,7 @@ def no_walls(case: Case, world: World) -> bool:
 def no_limits(case: Case, world: World) -> bool:
     """The same box, with room for everything that the corpus takes."""
     room = replace(LIMITS[case.limits], memory_bytes=4 << 30, processes=200, file_bytes=1 << 30, disk_bytes=256 << 20)
-    with ColdBox(room) as box:
+    with WalledBox(room) as box:
         printed = _printed(box.run_cells(cells_of(case, world)))
         if case.fools == "right":
             with box.function("gradient_step") as answer:
@@ -224,7 +224,7 @@ def no_filter(case: Case, world: World) -> bool:
     with (
         mock.patch.object(bubblewrap, "deny_list", lambda: _op(RETURN, ALLOW)),
         mock.patch.object(bubblewrap, "_walls", walls),
-        ColdBox(LIMITS[case.limits]) as box,
+        WalledBox(LIMITS[case.limits]) as box,
     ):
         got_through = BOAST in _printed(box.run_cells(cells_of(case, world)))
     return got_through or not offered_here(case, world)
@@ -255,7 +255,7 @@ def writable_root(case: Case, world: World) -> bool:
         at = len(words) - words[::-1].index("--remount-ro") - 1
         return words[:at] + words[at + 2 :]
 
-    with mock.patch.object(bubblewrap, "_walls", walls), ColdBox(LIMITS[case.limits]) as box:
+    with mock.patch.object(bubblewrap, "_walls", walls), WalledBox(LIMITS[case.limits]) as box:
         return BOAST in _printed(box.run_cells(cells_of(case, world)))
 
 
@@ -314,7 +314,7 @@ def _lift_caps(stack: contextlib.ExitStack, folder: Path) -> None:
         copy = folder / Path(inside).name
         copy.write_text(source)
         stack.enter_context(mock.patch.dict(bubblewrap.STAND_IN, {inside: copy}))
-    stack.enter_context(mock.patch.object(cold, "MOST_SENTENCE", 1 << 31))
+    stack.enter_context(mock.patch.object(walled_box, "MOST_SENTENCE", 1 << 31))
 
 
 def no_deadline(case: Case, world: World) -> bool:
@@ -652,14 +652,14 @@ WEAK: dict[str, Callable[[Case, World], bool]] = {
 }
 
 
-def _open_box(case: Case, walls, **more) -> ColdBox:
+def _open_box(case: Case, walls, **more) -> WalledBox:
     """A box with time enough for a busy machine: what is shown here is a missing wall, not a missing clock.
 
     Without a process table of its own, a limit on processes would count all that this user runs.
     """
     processes = resource.getrlimit(resource.RLIMIT_NPROC)[1]
     roomy = {"cell_seconds": 30, "cells_seconds": 60, "function_seconds": 30, "processes": processes, **more}
-    return ColdBox(replace(LIMITS[case.limits], **roomy), walls)
+    return WalledBox(replace(LIMITS[case.limits], **roomy), walls)
 
 
 def _printed(outputs) -> str:

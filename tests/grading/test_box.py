@@ -12,7 +12,7 @@ import pytest
 
 from gdlab.grading import bubblewrap, stepdown
 from gdlab.grading.box import BoxFailed, Limits, NoSandbox
-from gdlab.grading.cold import ColdBox
+from gdlab.grading.walled_box import WalledBox
 from gdlab.judge.answer import Failed, Oracle, Seed
 
 QUICK = Limits(cell_seconds=1, cells_seconds=3, function_seconds=1)
@@ -23,7 +23,7 @@ def texts(outputs) -> list[str]:
 
 
 def test_cells_share_a_namespace_and_their_outputs_come_back():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         first, second, third = box.run_cells(["x = 3\nprint('hello')", "x + 1", "x / 0"])
     assert texts(first) == ["stdout: hello\n"]
     assert texts(second) == ["result: 4"]
@@ -32,19 +32,19 @@ def test_cells_share_a_namespace_and_their_outputs_come_back():
 
 def test_a_plot_comes_back_as_a_picture():
     plot = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
-    with ColdBox(Limits(pictures=True)) as box:
+    with WalledBox(Limits(pictures=True)) as box:
         [outputs] = box.run_cells([plot])
     assert outputs[-1].png.startswith(b"\x89PNG")
 
 
 def test_a_plot_that_nobody_asked_for_is_not_drawn_and_its_size_stands_for_it():
-    with ColdBox(Limits()) as box:
+    with WalledBox(Limits()) as box:
         [outputs] = box.run_cells(["import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"])
     assert outputs[-1].png == b"" and "Figure size" in outputs[-1].text
 
 
 def test_functions_are_asked_with_arrays_and_oracles():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells(["def twice(f, x):\n    return f(f(x))"])
         with box.function("twice") as answer:
             oracle = Oracle(lambda x: 3 * x, "3x")
@@ -53,7 +53,7 @@ def test_functions_are_asked_with_arrays_and_oracles():
 
 
 def test_generators_travel_as_seeds_and_oracles_take_arguments_by_name():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells(["def f(rule, rng, step):\n    return rule(lr=step, theta=rng.random())"])
         with box.function("f") as answer:
             inputs = {
@@ -66,7 +66,7 @@ def test_generators_travel_as_seeds_and_oracles_take_arguments_by_name():
 
 
 def test_a_check_names_the_function_that_is_asked_and_an_error_its_kind():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         cell = "from gdlab.learn import check\ndef mine(x):\n    raise KeyError(x)\ncheck('pair', len, mine)"
         box.run_cells([cell])
         with box.function("nothing", "pair", 1) as answer, pytest.raises(Failed) as failed:
@@ -75,14 +75,14 @@ def test_a_check_names_the_function_that_is_asked_and_an_error_its_kind():
 
 
 def test_drawing_from_a_global_generator_is_seen_from_outside():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells(["import numpy as np\ndef f(rng):\n    return np.random.random()"])
         with box.function("f") as answer:
             assert answer({"rng": Seed(1)}).global_randomness
 
 
 def test_what_one_function_leaves_behind_the_next_does_not_see():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells(
             ["seen = []\ndef first():\n    seen.append(1)\n    return len(seen)\ndef second():\n    return len(seen)"]
         )
@@ -93,7 +93,7 @@ def test_what_one_function_leaves_behind_the_next_does_not_see():
 
 
 def test_a_function_that_never_ends_is_stopped_and_the_next_still_answers():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells(["def endless():\n    while True:\n        pass\ndef fine():\n    return 5"])
         with box.function("endless") as answer, pytest.raises(Failed, match="still running") as failed:
             answer({})
@@ -103,7 +103,7 @@ def test_a_function_that_never_ends_is_stopped_and_the_next_still_answers():
 
 
 def test_only_the_time_spent_waiting_for_a_function_counts_and_all_its_calls_share_it():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells(["import time\ndef nap(x):\n    time.sleep(0.3)\n    return x"])
         with box.function("nap") as answer:
             time.sleep(1.5 * QUICK.function_seconds)
@@ -116,7 +116,7 @@ def test_only_the_time_spent_waiting_for_a_function_counts_and_all_its_calls_sha
 
 def test_a_notebook_whose_process_ends_after_its_cells_has_ended_and_nothing_worse():
     ends_soon = "import threading, os\nthreading.Timer(0.2, os._exit, [0]).start()\ndef f():\n    return 5"
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells([ends_soon])
         box._walls.process.wait(10)
         with box.function("f") as answer, pytest.raises(Failed, match="ended the program"):
@@ -125,7 +125,7 @@ def test_a_notebook_whose_process_ends_after_its_cells_has_ended_and_nothing_wor
 
 
 def test_an_endless_cell_is_interrupted_and_the_cells_after_it_run():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         endless, after = box.run_cells(["while True:\n    pass", "'still here'"])
     assert "TimeoutError" in texts(endless)[-1]
     assert texts(after) == ["result: 'still here'"]
@@ -133,19 +133,19 @@ def test_an_endless_cell_is_interrupted_and_the_cells_after_it_run():
 
 def test_a_cell_that_resists_being_interrupted_takes_the_box_with_it():
     stubborn = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass"
-    with ColdBox(QUICK) as box, pytest.raises(BoxFailed, match="still running after 3 seconds") as failed:
+    with WalledBox(QUICK) as box, pytest.raises(BoxFailed, match="still running after 3 seconds") as failed:
         box.run_cells(["1", stubborn, "2"])
     assert (failed.value.cell, failed.value.kind) == (1, "slow")
 
 
 def test_printing_without_end_is_cut():
-    with ColdBox(Limits(output_bytes=1000)) as box:
+    with WalledBox(Limits(output_bytes=1000)) as box:
         [outputs] = box.run_cells(["print('x' * 5_000_000)"])
     assert len(outputs[0].text) < 1100 and "the rest of this output was cut" in outputs[0].text
 
 
 def test_half_a_character_harms_nobody():
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         printed, raised, _ = box.run_cells(
             ["print('\\ud800')", "raise ValueError('\\ud800')", "def f():\n    return '\\ud800'"]
         )
@@ -164,20 +164,20 @@ big = "x" * 5_000_000
 
 def test_forged_outputs_are_cut_on_this_side_of_the_wall():
     forge = "channel.send(wire.CellRan(tuple(wire.Output('stdout', big) for _ in range(3))))\nchannel.send(wire.Ready())\ntime.sleep(60)"
-    with ColdBox(Limits(output_bytes=1000, cell_seconds=2)) as box:
+    with WalledBox(Limits(output_bytes=1000, cell_seconds=2)) as box:
         [outputs] = box.run_cells([FORGED + forge])
     assert outputs and sum(len(output.text) for output in outputs) < 1100
 
 
 def test_why_a_cell_failed_is_said_however_much_it_printed():
-    with ColdBox(Limits(output_bytes=1000)) as box:
+    with WalledBox(Limits(output_bytes=1000)) as box:
         [outputs] = box.run_cells(["print('x' * 5000)\n1 / 0"])
     assert outputs[-1].text.endswith("ZeroDivisionError: division by zero") and len(outputs[0].text) < 1100
 
 
 def test_a_forged_failure_is_short_and_gives_no_points():
     forge = "\ndef f():\n    channel.send(wire.Failure('right', big, big))\n    time.sleep(60)"
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells([FORGED + forge])
         with box.function("f") as answer, pytest.raises(Failed) as failed:
             answer({})
@@ -186,7 +186,7 @@ def test_a_forged_failure_is_short_and_gives_no_points():
 
 def test_one_frame_too_many_is_not_an_answer():
     forge = "channel.send(wire.CellRan(()))"
-    with ColdBox(QUICK) as box, pytest.raises(BoxFailed, match="something that is not an answer"):
+    with WalledBox(QUICK) as box, pytest.raises(BoxFailed, match="something that is not an answer"):
         box.run_cells([FORGED + forge])
 
 
@@ -203,21 +203,21 @@ def test_one_frame_too_many_is_not_an_answer():
     ],
 )
 def test_memory_processes_and_files_have_an_end(code, error):
-    with ColdBox(Limits()) as box:
+    with WalledBox(Limits()) as box:
         [outputs] = box.run_cells([code])
     assert error in texts(outputs)[-1]
 
 
 @pytest.mark.parametrize("place", ["/", "/usr", "/box", "/etc", sys.prefix, "/dev", "/proc/sys/kernel"])
 def test_nothing_but_scratch_can_be_written(place):
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         [outputs] = box.run_cells([f"import os\nos.access({place!r}, os.W_OK)"])
     assert texts(outputs) == ["result: False"]
 
 
 def test_the_box_holds_a_stand_in_and_not_the_reference():
     probe = "import gdlab, pathlib, sys\nsorted(p.name for p in pathlib.Path(gdlab.__file__).parent.iterdir()), gdlab.__file__"
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         [found], [refused] = box.run_cells([probe, "import gdlab.rules"])
     assert found.text == "(['__init__.py', 'figures', 'judge', 'learn.py'], '/box/gdlab/__init__.py')"
     assert "No module named 'gdlab.rules'" in refused.text
@@ -226,7 +226,7 @@ def test_the_box_holds_a_stand_in_and_not_the_reference():
 def test_nothing_of_the_graders_environment_gets_in(monkeypatch):
     monkeypatch.setenv("GDLAB_TEST_SECRET", "a-token")
     everything = "import pathlib\nb''.join(p.read_bytes() for p in pathlib.Path('/proc').glob('[0-9]*/environ')).decode().split('\\0')"
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         [[outputs]] = box.run_cells([everything])
     assert "HOME=/home/learner" in outputs.text and "a-token" not in outputs.text
 
@@ -240,7 +240,7 @@ def test_the_runner_never_belongs_to_root(monkeypatch):
     accounts = []
     honest = bubblewrap.unproven
     monkeypatch.setattr(bubblewrap, "unproven", lambda status: accounts.append(status) or honest(status))
-    with ColdBox(QUICK):
+    with WalledBox(QUICK):
         pass
     [status] = accounts
     uids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
@@ -257,7 +257,7 @@ WEAKENED = {
 def test_a_box_with_a_wall_missing_is_refused_before_a_learners_line_runs(lacks, monkeypatch):
     honest = bubblewrap._walls
     monkeypatch.setattr(bubblewrap, "_walls", lambda *args: [WEAKENED[lacks].get(word, word) for word in honest(*args)])
-    with pytest.raises(NoSandbox, match=lacks), ColdBox(QUICK):
+    with pytest.raises(NoSandbox, match=lacks), WalledBox(QUICK):
         pass
 
 
@@ -268,7 +268,7 @@ def test_without_bubblewrap_grading_refuses_with_one_sentence(monkeypatch):
     try:
         with (
             pytest.raises(NoSandbox, match="bubblewrap is not installed: install your system's package bubblewrap"),
-            ColdBox(QUICK),
+            WalledBox(QUICK),
         ):
             pass
     finally:
@@ -277,7 +277,7 @@ def test_without_bubblewrap_grading_refuses_with_one_sentence(monkeypatch):
 
 def test_tearing_down_ends_every_process_in_the_box():
     daemon = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)"
-    with ColdBox(QUICK) as box:
+    with WalledBox(QUICK) as box:
         box.run_cells([daemon])
         first = box._walls.process.pid
         inside = descendants(first)
@@ -300,11 +300,11 @@ def test_many_boxes_leave_neither_descriptors_nor_mounts_behind():
     def held():
         return len(os.listdir("/proc/self/fd")), len(Path("/proc/self/mounts").read_text().splitlines())
 
-    with ColdBox(QUICK):
+    with WalledBox(QUICK):
         pass
     before = held()
     for _ in range(3):
-        with ColdBox(QUICK) as box:
+        with WalledBox(QUICK) as box:
             box.run_cells(["1"])
     assert held() == before
 

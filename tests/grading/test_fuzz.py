@@ -106,8 +106,8 @@ def test_any_bytes_on_the_wire_are_a_frame_or_refused(content, honest_length):
     except wire.Broken:
         pass
     finally:
-        channel.close()
-        os.close(theirs[0])
+        for fd in (ours[0], *theirs):
+            os.close(fd)
 
 
 outputs = st.builds(

@@ -15,10 +15,10 @@ from gdlab.bench.kills import endure
 from gdlab.grading import class_run as class_run_module
 from gdlab.grading.box import Limits
 from gdlab.grading.class_run import CannotRecord, ClassRun
-from gdlab.grading.cold import ColdBox
 from gdlab.grading.course import BadSettings, course_directory, enter_assignment, gradebook, nbgrader_log
 from gdlab.grading.recording import Recorder
 from gdlab.grading.replay import NoJudgement, replay
+from gdlab.grading.walled_box import WalledBox
 from gdlab.grading.warm import ForkServer
 from gdlab.grading.workers import Task, one_after_the_other
 
@@ -31,7 +31,7 @@ class Counted:
 
     def __init__(self, server: ForkServer):
         self.judged = 0
-        self._judges = one_after_the_other(lambda: ColdBox(LIMITS, server.raise_walls))
+        self._judges = one_after_the_other(lambda: WalledBox(LIMITS, server.raise_walls))
 
     def __call__(self, tasks, heavy=()):
         for number, judged in self._judges(tasks, heavy):

@@ -8,7 +8,7 @@ import pytest
 
 from gdlab.grading import bubblewrap, seccomp
 from gdlab.grading.box import Limits, NoSandbox
-from gdlab.grading.cold import ColdBox
+from gdlab.grading.walled_box import WalledBox
 
 TRY_CALLS = """
 import ctypes, platform, socket
@@ -42,7 +42,7 @@ CLONE_NEWUSER = 0x10000000
 
 
 def errors_in_a_box() -> dict[str, int]:
-    with ColdBox(Limits()) as box:
+    with WalledBox(Limits()) as box:
         [outputs] = box.run_cells([TRY_CALLS])
     return ast.literal_eval(outputs[-1].text)
 
@@ -83,5 +83,5 @@ def test_a_program_runs_to_a_return_on_every_path():
 
 def test_a_processor_without_a_table_gets_no_box(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    with pytest.raises(NoSandbox, match="no system-call filter for riscv64"), ColdBox(Limits()):
+    with pytest.raises(NoSandbox, match="no system-call filter for riscv64"), WalledBox(Limits()):
         pass

@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from ast import literal_eval
 from pathlib import Path
@@ -13,10 +14,12 @@ import pytest
 
 from gdlab.grading import bubblewrap, warm
 from gdlab.grading.box import BoxFailed, Limits, NoSandbox
-from gdlab.grading.cold import ColdBox
 from gdlab.grading.inside import enter
+from gdlab.grading.walled_box import WalledBox
+from gdlab.grading.workers import Task, in_warm_boxes, judge_task
 from gdlab.judge.answer import Failed
 
+STEP = "def gradient_step(theta, grad, lr):\n    return theta - lr * grad"
 QUICK = Limits(cell_seconds=1, cells_seconds=3, function_seconds=1)
 
 
@@ -28,7 +31,7 @@ def server():
 
 @pytest.fixture
 def warm_box(server):
-    return lambda limits=QUICK: ColdBox(limits, server.raise_walls)
+    return lambda limits=QUICK: WalledBox(limits, server.raise_walls)
 
 
 @pytest.fixture
@@ -39,13 +42,13 @@ def a_broken_server(monkeypatch, tmp_path):
         source = Path(enter.__file__).read_text()
         assert source.count(old) == 1
         (tmp_path / "enter.py").write_text(source.replace(old, new))
-        monkeypatch.setitem(warm.FORK_SERVER, "enter.py", tmp_path / "enter.py")
+        monkeypatch.setitem(warm.FORK_SERVER, "/box/enter.py", tmp_path / "enter.py")
         return warm.ForkServer()
 
     return start
 
 
-def ask(box: ColdBox, expression: str) -> str:
+def ask(box: WalledBox, expression: str) -> str:
     [outputs] = box.run_cells([expression])
     return outputs[-1].text
 
@@ -64,7 +67,7 @@ def test_cells_functions_errors_and_plots_are_the_cold_boxes_own(server):
     ]
     outputs, answers = [], []
     for walls in (server.raise_walls, None):
-        with ColdBox(Limits(), walls) as box:
+        with WalledBox(Limits(), walls) as box:
             outputs.append(box.run_cells(cells))
             with box.function("f") as answer:
                 answers.append(answer({"x": 1.5}).value)
@@ -108,7 +111,7 @@ def test_a_copy_that_kept_anything_runs_no_learners_code(old, new, complaint, a_
     with (
         a_broken_server(old, new) as server,
         pytest.raises(NoSandbox, match=complaint),
-        ColdBox(QUICK, server.raise_walls),
+        WalledBox(QUICK, server.raise_walls),
     ):
         raise AssertionError("a box that is not closed was opened")
 
@@ -221,7 +224,7 @@ def test_processes_that_take_too_much_memory_together_end_their_box(warm_box):
 
 
 def test_what_processes_share_is_counted_once(warm_box):
-    """A notebook that holds most of what it may is copied for every function; the copy has the same pages."""
+    """A notebook that holds most of what it may is copied for every function; the copy has the same pparents."""
     with warm_box(Limits(cell_seconds=20, cells_seconds=20, memory_bytes=900 << 20)) as box:
         box.run_cells(
             ["import time\nkept = bytearray(b'x') * (500 << 20)\ndef f():\n    time.sleep(0.3)\n    return len(kept)"]
@@ -249,21 +252,86 @@ def test_a_server_that_was_ended_is_started_again(server, warm_box):
         assert ask(box, "1 + 2") == "3"
 
 
-def test_spare_walls_that_were_ended_are_raised_again(server, warm_box):
+def test_a_box_made_ahead_that_was_ended_is_made_again(server, warm_box):
     with warm_box() as box:
         ask(box, "1")
-    server._spare[1].process.kill()
+    ahead = server._coming[1].result()
+    ahead.process.kill()
+    ahead.process.wait()
     with warm_box() as box:
         assert ask(box, "1 + 2") == "3"
 
 
+def test_a_notebook_whose_box_the_machine_takes_away_is_judged_again(server):
+    """No fault of the learner's: nothing in a box can send bubblewrap a signal."""
+    made = []
+
+    def make_box() -> WalledBox:
+        made.append(WalledBox(Limits(), server.raise_walls))
+        return made[-1]
+
+    taken = threading.Timer(1.0, lambda: made[0]._walls.process.kill())
+    taken.start()
+    slow = "import time\ntime.sleep(3)\n" + STEP
+    judged = judge_task(Task(0, "update_rule", (slow,), (), (), 1), make_box)
+    assert judged.verdicts["gradient_step"].outcome == "right" and judged.trouble == "" and len(made) == 2
+
+
+def test_a_notebook_whose_boxes_are_always_taken_away_stops_the_run(server):
+    def make_box() -> WalledBox:
+        box = WalledBox(Limits(), server.raise_walls)
+        threading.Timer(0.5, lambda: box._walls.process.kill()).start()
+        return box
+
+    with pytest.raises(NoSandbox, match="short of memory"):
+        judge_task(Task(0, "update_rule", ("import time\ntime.sleep(10)",), (), (), 1), make_box)
+
+
+def test_a_function_that_ends_its_process_but_leaves_a_child_has_ended(warm_box):
+    """The child holds open whatever its parent did: it must not be waited for."""
+    with warm_box(Limits(function_seconds=20)) as box:
+        box.run_cells(
+            [
+                "import os, time\ndef f():\n    if os.fork() == 0:\n        time.sleep(60)\n    os._exit(0)\ndef g():\n    return 3"
+            ]
+        )
+        with box.function("f") as answer, pytest.raises(Failed, match="ended the program"):
+            answer({})
+        with box.function("g") as answer:
+            assert answer({}).value == 3
+
+
+def test_two_workers_share_one_fork_server():
+    tasks = [Task(number, "update_rule", (f"import time\ntime.sleep(0.5)\n{STEP}",), (), (), 1) for number in range(6)]
+    parents, outcomes = {}, []
+    for _, judged in in_warm_boxes(Limits(), workers=2)(tasks):
+        parents |= _parents_of_fork_servers()
+        outcomes.append(judged.verdicts["gradient_step"].outcome)
+    assert outcomes == ["right"] * 6
+    assert {parent for parent in parents.values() if parent not in parents} == {
+        os.getpid()
+    }  # the others are its copies
+
+
+def _parents_of_fork_servers() -> dict[int, int]:
+    """Of the fork servers below this process, and their copies: the parent of each."""
+    found = {}
+    for pid in bubblewrap.descendants((os.getpid(),)):
+        try:
+            if b"forkserver.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
 def test_a_server_that_cannot_start_says_why(monkeypatch, tmp_path):
     (tmp_path / "enter.py").write_text("raise RuntimeError('no such luck')")
-    monkeypatch.setitem(warm.FORK_SERVER, "enter.py", tmp_path / "enter.py")
+    monkeypatch.setitem(warm.FORK_SERVER, "/box/enter.py", tmp_path / "enter.py")
     with (
         pytest.raises(NoSandbox, match="no such luck"),
         warm.ForkServer() as server,
-        ColdBox(QUICK, server.raise_walls),
+        WalledBox(QUICK, server.raise_walls),
     ):
         pass
 
@@ -273,7 +341,7 @@ def test_a_server_leaves_no_folder_behind_even_if_its_grader_is_killed(tmp_path)
     program = (
         "import os, sys, signal\n"
         "from gdlab.grading.warm import ForkServer\n"
-        "server = ForkServer(); server.start(); print(server._folder.name, server._process.pid, flush=True)\n"
+        "server = ForkServer(); server.wait_until_ready(); print(server._folder.name, server._process.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -20,7 +20,8 @@ def pair():
     other_read, other_write = os.pipe()
     channel = wire.Channel(read, other_write, expects=wire.FROM_BOX)
     yield channel, write
-    channel.close()
+    os.close(read)
+    os.close(other_write)
     os.close(write)
     os.close(other_read)
 
@@ -100,9 +101,8 @@ def test_random_bytes_are_a_frame_or_refused(body):
     except wire.Broken:
         pass
     finally:
-        channel.close()
-        os.close(write)
-        os.close(other_read)
+        for fd in (read, write, other_read, other_write):
+            os.close(fd)
 
 
 def test_a_pickle_is_not_a_frame(pair):

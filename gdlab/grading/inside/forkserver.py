@@ -8,12 +8,15 @@ the libraries. Its own program is a sealed copy in memory, because a copy's /pro
 the file that this process was started from: nobody can write to that one.
 """
 
+import ctypes
 import gc
 import os
 import shutil
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -23,6 +26,7 @@ from environment import ENVIRONMENT
 from stepdown import become
 
 HERE, BOX = sys.path[0], "/box"
+HUGE_PAGE, MADV_COLLAPSE = 2 << 20, 25  # linux/mman.h
 
 
 def main(socket_fd: int, user: str, folders: str, heavy: list[str]) -> None:
@@ -44,14 +48,17 @@ def main(socket_fd: int, user: str, folders: str, heavy: list[str]) -> None:
     warm_up(runner, heavy)
     gc.collect()
     gc.freeze()
+    gather_in_huge_pages()
     threads = len(os.listdir("/proc/self/task"))
-    connection.send(b"ready" if threads == 1 else f"!the fork server has {threads} threads".encode())
+    if threads > 1:
+        raise SystemExit(f"it has {threads} threads")
+    connection.send(b"ready")
     while True:
         message, fds, _, _ = socket.recv_fds(connection, 1 << 16, 3)
         if not message:
             shutil.rmtree(HERE, ignore_errors=True)
             return
-        connection.send(copy_into_box(message, *fds, runner))
+        connection.send(message[: enter.REQUEST.size] + copy_into_box(message, *fds, runner))
         for fd in fds:
             os.close(fd)
 
@@ -62,10 +69,33 @@ def warm_up(runner, heavy: list[str]) -> None:
     import gdlab.figures  # noqa: F401
 
     for name in heavy:
-        __import__(name)
+        with suppress(ImportError):  # whoever needs it will be told in their own cell
+            __import__(name)
     if "matplotlib.pyplot" in heavy:
         shell.run_cell("import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.title('$x$'); plt.show()\ndel plt")
         shell.reset(new_session=True)
+
+
+def gather_in_huge_pages() -> None:
+    """Put this process's own memory into pages of 2 MB: a copy then takes a fifth of the time to make and to end.
+
+    What a fork copies is the table of pages, and a huge one is a single line in it. Kernels before 6.1 cannot
+    do this (madvise(2), MADV_COLLAPSE), and then it is left.
+    """
+    for start, end in own_memory():
+        first, last = -(-start // HUGE_PAGE) * HUGE_PAGE, end // HUGE_PAGE * HUGE_PAGE
+        if first < last:
+            enter.libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), MADV_COLLAPSE)
+
+
+def own_memory() -> Iterator[tuple[int, int]]:
+    """Where this process may write and no file lies behind it: first and last address of each stretch."""
+    with open("/proc/self/maps") as maps:
+        for line in list(maps):
+            addresses, rights, _, _, _, *name = line.split(maxsplit=5)
+            if "w" in rights and (not name or name[0].startswith("[heap]")):
+                start, end = addresses.split("-")
+                yield int(start, 16), int(end, 16)
 
 
 def copy_into_box(message: bytes, pidfd: int, read_fd: int, write_fd: int, runner) -> bytes:

@@ -1,7 +1,7 @@
 """Runs in the box, beside the learner's code: runs the cells, then answers calls to their functions.
 
     Hello ──>            <── Start(cells)         limits are set before the first cell
-    CellRan … Ready ──>  <── Ask(function)        one fork for each function asked for:
+    CellRan … Ready ──>  <── Ask(function)        one copy of the process for each function asked for:
     Value|Failure ──>    <── Call(inputs)         what one leaves behind, the next does not see
     Query ──>            <── OracleValue
     Ready ──>            <── Done
@@ -14,12 +14,15 @@ import io
 import os
 import random
 import resource
+import select
 import signal
 import sys
 import traceback
+from contextlib import suppress
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import msgspec
 import numpy.random
 import wire
 from IPython.core.displayhook import DisplayHook
@@ -111,9 +114,14 @@ def main(read_fd: int, write_fd: int) -> None:
     for source in start.cells:
         channel.send(wire.CellRan(tuple(run_cell(shell, source, start))))
     channel.send(wire.Ready())
+    next_copy = Copy(shell, channel)
     while True:
-        answer_for(channel.receive(), shell, channel)
+        ask, copy = channel.receive(), next_copy
+        copy.let_answer(ask, channel.hand_over())
+        next_copy = Copy(shell, channel)
+        copy.wait_until_done()
         channel.send(wire.Ready())
+        copy.bury()
 
 
 def close_streams() -> None:
@@ -201,16 +209,57 @@ def error_text(error: BaseException) -> str:
     return head + "".join(traceback.format_exception_only(type(error), error)).rstrip()
 
 
-def answer_for(ask: wire.Ask, shell: Shell, channel: wire.Channel) -> None:
-    """Let a copy of this process answer for one function, and wait until it has gone."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            answer_calls(asked_for(ask, shell), ask.function, channel)
-        finally:
-            os._exit(0)
-    channel.leave_to_copy()
-    os.waitpid(pid, 0)
+class Copy:
+    """A copy of this process that waits until it is asked for a function: making one takes longer than most answers."""
+
+    def __init__(self, shell: Shell, channel: wire.Channel):
+        its_question, self._question = os.pipe()
+        self._done, its_done = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                for fd in (self._question, self._done):
+                    os.close(fd)
+                self._wait_and_answer(its_question, shell, channel)
+                os.write(its_done, b".")
+            finally:
+                os._exit(0)
+        for fd in (its_question, its_done):
+            os.close(fd)
+
+    def _wait_and_answer(self, its_question: int, shell: Shell, channel: wire.Channel) -> None:
+        with open(its_question, "rb") as question:
+            function, exercise, position, arrived = msgspec.msgpack.decode(
+                question.read(), type=tuple[str, str, int, bytes]
+            )
+        channel.take_over(arrived)
+        ask = wire.Ask(function, exercise, position)
+        answer_calls(asked_for(ask, shell), function, channel)
+
+    def let_answer(self, ask: wire.Ask, arrived: bytes) -> None:
+        """Hand it the question, and what came along with that."""
+        with suppress(BrokenPipeError), open(self._question, "wb") as question:  # it may have been ended
+            question.write(msgspec.msgpack.encode((ask.function, ask.exercise, ask.position, arrived)))
+
+    def wait_until_done(self) -> None:
+        """Wait until it has answered all, or ended by itself."""
+        if not hasattr(os, "pidfd_open"):  # only Linux tells of an end through a file
+            with suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+            return
+        with suppress(ProcessLookupError):  # buried already, where a learner's code has asked for that
+            ended = os.pidfd_open(self._pid)
+            poll = select.poll()
+            for fd in (self._done, ended):
+                poll.register(fd, select.POLLIN)
+            poll.poll()
+            os.close(ended)
+
+    def bury(self) -> None:
+        """Giving back its memory takes longer than most answers: nobody waits for that before the next one is asked."""
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+        os.close(self._done)
 
 
 def asked_for(ask: wire.Ask, shell: Shell):

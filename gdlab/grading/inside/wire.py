@@ -223,13 +223,15 @@ class Channel:
         except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
             raise Broken("not a frame") from error
 
-    def leave_to_copy(self) -> None:
-        """After a fork: what had arrived already is for the copy, which has it too."""
+    def hand_over(self) -> bytes:
+        """What had arrived beyond the last frame, for another process to go on with."""
+        arrived = bytes(self._arrived)
         self._arrived.clear()
+        return arrived
 
-    def close(self) -> None:
-        for fd in (self._read_fd, self._write_fd):
-            os.close(fd)
+    def take_over(self, arrived: bytes) -> None:
+        """Go on where another process has stopped."""
+        self._arrived += arrived
 
     def _read(self, count: int, deadline: float | None) -> bytes:
         while len(self._arrived) < count:

@@ -1,18 +1,17 @@
-"""The cold box: bubblewrap around a fresh Python, for each submission anew.
+"""A box, from the grader's side: the conversation with the runner in it, whatever walls stand around that.
 
-Almost nothing here is ours, which makes it slow (a Python starts for each box) and easy to trust. A
-function that never ends takes its box with it; the next function is asked in a new box in which
-the cells have run again.
+The walls are bubblewrap around a fresh Python (the cold box: slow, and almost nothing of it is ours), or around
+a copy of a warm one (`gdlab.grading.warm`). A function that never ends takes its box with it; the next function
+is asked in a new box in which the cells have run again.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from gdlab.grading import bubblewrap
-from gdlab.grading.box import BoxFailed, Limits, NoSandbox, Walls
+from gdlab.grading.box import BoxFailed, BoxTaken, Limits, NoSandbox, Walls
 from gdlab.grading.inside import wire
 from gdlab.judge.answer import Failed, Oracle, Reply, Seed
 from gdlab.judge.plain import NotPlain, plain
@@ -27,6 +26,7 @@ SLOW_CELL = "Your notebook was still running after {:g} seconds, in this cell. D
 ENDED_IN_CELL = "This cell ended the program that runs your notebook."
 BIG = "Your function took more memory than there is for it. How many numbers does it keep?"
 BIG_CELL = "Your notebook took more than {} MB of memory, in this cell."
+TAKEN = "A box was ended from outside; is this machine short of memory?"
 GARBAGE = "Your notebook's process sent something that is not an answer."
 
 
@@ -34,15 +34,15 @@ class TooMuchMemory(wire.Broken):
     """The box's processes hold more than they may, together."""
 
 
-class ColdBox:
-    """A `gdlab.grading.box.Box` that starts Python from scratch.
+class WalledBox:
+    """A `gdlab.grading.box.Box` in which a runner answers.
 
     Args:
         limits: what each submission may use.
         raise_walls: what walls it off; bubblewrap where nothing else is named.
 
     Example:
-        with ColdBox(Limits()) as box:
+        with WalledBox(Limits()) as box:
             box.run_cells(["def double(x): return 2 * x"])
             with box.function("double") as answer:
                 answer({"x": 4.0}).value    # 8.0
@@ -55,7 +55,7 @@ class ColdBox:
         self._walls: Walls | None = None
         self._channel: wire.Channel | None = None
 
-    def __enter__(self) -> "ColdBox":
+    def __enter__(self) -> "WalledBox":
         self._open()
         return self
 
@@ -78,21 +78,14 @@ class ColdBox:
         yield boxed
         boxed.let_go()
         if boxed.lost:
+            taken = self._walls.ended_from_outside()
             self._close()
+            if taken:
+                raise BoxTaken(TAKEN)
 
     def _open(self) -> None:
-        to_box_read, to_box_write = os.pipe()
-        from_box_read, from_box_write = os.pipe()
-        try:
-            self._walls = self._raise_walls(self._limits, to_box_read, from_box_write)
-            self._channel = wire.Channel(from_box_read, to_box_write, wire.FROM_BOX, self._watch_memory)
-        except NoSandbox:
-            os.close(from_box_read)
-            os.close(to_box_write)
-            raise
-        finally:
-            os.close(to_box_read)
-            os.close(from_box_write)
+        self._walls = self._raise_walls(self._limits)
+        self._channel = wire.Channel(*self._walls.ends, wire.FROM_BOX, self._watch_memory)
         self._wait_until_it_stands()
 
     def _watch_memory(self) -> None:
@@ -143,14 +136,14 @@ class ColdBox:
             raise self._broken(GARBAGE, len(ran), "ended")
         return ran
 
-    def _broken(self, sentence: str, cell: int, kind: str) -> BoxFailed:
+    def _broken(self, sentence: str, cell: int, kind: str) -> BoxFailed | BoxTaken:
+        taken = self._walls.ended_from_outside()
         self._close()
-        return BoxFailed(sentence, cell, kind)
+        return BoxTaken(TAKEN) if taken else BoxFailed(sentence, cell, kind)
 
     def _close(self) -> None:
         if self._walls is not None:
             self._walls.tear_down()
-            self._channel.close()
             self._walls = self._channel = None
 
 
