@@ -1,18 +1,21 @@
-"""What every family's tests ask of a graded case."""
+"""What is asked of every case of every family: a family's module has its CASES, and imports these tests."""
 
-from collections.abc import Sequence
-
-import pytest
 from corpus import BOAST, Case
 from grading import RUNNERS, GradedClass
 from weak_boxes import succeeds
 from world import World
 
 MOST_PAGE = 2 << 20
+__all__ = [
+    "test_every_runner_says_the_same",
+    "test_it_harms_nobody",
+    "test_it_has_its_outcome",
+    "test_it_succeeds_where_its_wall_is_missing",
+]
 HANDLERS = ("onclick", "onerror", "onload", "onmouseover", "onfocus")
 
 
-def has_its_outcome(case: Case, graded: GradedClass) -> None:
+def test_it_has_its_outcome(case: Case, graded: GradedClass) -> None:
     """The points that its functions earned and no more, of the kind required, with its reason on the page."""
     result = graded.results[case.id]
     assert (result.points, result.kind) in [(case.points, kind) for kind in case.kind.split("|")]
@@ -20,7 +23,7 @@ def has_its_outcome(case: Case, graded: GradedClass) -> None:
     assert BOAST not in result.words and BOAST not in result.notebook.read_text(encoding="utf-8")
 
 
-def harms_nobody(graded: GradedClass) -> None:
+def test_it_harms_nobody(graded: GradedClass) -> None:
     """Everybody around gets all their points, nothing outside the box was touched, every page is small and inert."""
     assert {result.points for result in graded.honest} == {(3, 5)}
     assert graded.problems == []
@@ -32,10 +35,10 @@ def harms_nobody(graded: GradedClass) -> None:
         assert not [name for tag in tags for name in tag.attrs if name in HANDLERS or name.startswith("on")]
 
 
-def gets_the_same_from_every_runner(cases: Sequence[Case], classes) -> None:
+def test_every_runner_says_the_same(request, classes) -> None:
     first, *others = RUNNERS
     for other in others:
-        for case in cases:
+        for case in request.module.CASES:
             ours, theirs = (classes(runner).results[case.id].graded for runner in (first, other))
             assert _verdicts(ours, case) == _verdicts(theirs, case), case.id
 
@@ -46,13 +49,10 @@ def _verdicts(graded, case: Case) -> dict:
     return {name: one[0] for name, one in told.items()} if "|" in case.kind else told
 
 
-def succeeds_where_its_wall_is_missing(case: Case) -> None:
+def test_it_succeeds_where_its_wall_is_missing(case: Case) -> None:
     world = World()
     try:
         assert succeeds(case, world), f"{case.id} proves nothing: it fails in the weakened box too ({case.weak})"
     finally:
         world.close()
 
-
-def each(cases: Sequence[Case]):
-    return pytest.mark.parametrize("case", cases, ids=[case.id for case in cases])

@@ -7,8 +7,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the corpus, and what hands it in, lie beside the tests
 
+pytest.register_assert_rewrite("checks")
+
 from grading import RUNNERS, grade
 from world import World
+
+
+def pytest_generate_tests(metafunc):
+    """A test of a case is one of each case of its module."""
+    cases = getattr(metafunc.module, "CASES", ())
+    if cases and "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", cases, ids=[case.id for case in cases])
 
 
 @pytest.fixture(scope="module")

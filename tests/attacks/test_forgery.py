@@ -1,22 +1,4 @@
 """Submissions that want points for wrong answers: each gets what its functions earned."""
 
-import checks
-from corpus.forgery import CASES
-
-
-@checks.each(CASES)
-def test_it_has_its_outcome(case, graded):
-    checks.has_its_outcome(case, graded)
-
-
-def test_it_harms_nobody(graded):
-    checks.harms_nobody(graded)
-
-
-def test_every_runner_says_the_same(classes):
-    checks.gets_the_same_from_every_runner(CASES, classes)
-
-
-@checks.each(CASES)
-def test_it_succeeds_where_its_wall_is_missing(case):
-    checks.succeeds_where_its_wall_is_missing(case)
+from checks import *  # noqa: F403
+from corpus.forgery import CASES  # noqa: F401
