@@ -91,7 +91,9 @@ def bench_grading(
         for size in scale:
             growing.append(_whole("ours, two workers", _ours(2), root, NUMPY, size, Path(scratch)))
             yield f"{size} submissions", next(done), steps
-        largest = max((page.stat().st_size for page in Path(scratch).rglob("out/feedback/*/*/*.html")), default=0) / 1000
+        largest = (
+            max((page.stat().st_size for page in Path(scratch).rglob("out/feedback/*/*/*.html")), default=0) / 1000
+        )
     yield Table(tuple(costs), judging, tuple(growing), largest, this_machine())
 
 

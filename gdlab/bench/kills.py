@@ -131,7 +131,7 @@ def _processes(root: int, kind: str) -> list[int]:
 
 def _kind(command: list[bytes]) -> str:
     words = b" ".join(command)
-    if b"multiprocessing.spawn" in words:
+    if b"multiprocessing.forkserver" in words:
         return "worker"
     if b"forkserver.py" in words:
         return "fork server"

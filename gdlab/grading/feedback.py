@@ -41,7 +41,7 @@ def feedback_page(submission: Submission, notebook: NotebookNode, entry: Entry, 
         note=entry.note,
         number=entry.id,
         left_out=len(left_out),
-        style=STYLE + CODE.get_style_defs(".code"),
+        style=_style(),
         cells=[_shown(cell) for cell in shown],
         rows=[(grade.name.removeprefix("check_"), grade.score, grade.max_score) for grade in row.grades],
         score=row.score,
@@ -77,6 +77,11 @@ def _text(output) -> str:
     else:
         text = output.data.get("text/plain", "")
     return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "\n… (the rest was left out)"
+
+
+@cache
+def _style() -> str:
+    return STYLE + CODE.get_style_defs(".code")
 
 
 @cache

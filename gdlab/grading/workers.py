@@ -8,12 +8,13 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -113,39 +114,46 @@ def _with_workers(
     tasks: Iterable[Task], limits: Limits, workers: int, heavy: Sequence[str]
 ) -> Iterator[tuple[int, Judged]]:
     """A few tasks at a time are on their way, so that thousands of notebooks take no more memory than ten."""
-    left, again, tries = iter(tasks), deque[Task](), Counter[int]()
+    left, next_ones, failures = iter(tasks), deque[Task](), 0
     while True:
-        with _pool(limits, workers, heavy) as pool:
-            running: dict[Future, Task] = {}
-            try:
+        running: dict[Future, Task] = {}
+        try:
+            with _pool(limits, workers, heavy) as pool:
                 while True:
-                    while len(running) < 2 * workers and (task := again.popleft() if again else next(left, None)):
-                        tries[task.number] += 1
-                        running[pool.submit(_judge, task)] = task
+                    next_ones.extend(islice(left, max(0, 2 * workers - len(running) - len(next_ones))))
+                    while next_ones and len(running) < 2 * workers:
+                        future = pool.submit(_judge, next_ones[0])
+                        running[future] = next_ones.popleft()
                     if not running:
                         return
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         judged = future.result()
                         yield running.pop(future).number, msgspec.msgpack.decode(judged, type=Judged)
-            except BrokenProcessPool as broken:
-                again.extend(running.values())
-                if any(tries[task.number] >= MOST_TRIES for task in again):
-                    raise NoSandbox(
-                        "The worker processes were ended again and again; is there too little memory? Try --workers 1."
-                    ) from broken
+                        failures = 0
+        except (
+            BrokenProcessPool,
+            ConnectionError,
+            EOFError,
+        ) as broken:  # a worker has gone, or what they are copied from
+            next_ones.extendleft(running.values())
+            failures += 1
+            if failures >= MOST_TRIES:
+                raise NoSandbox(
+                    "The worker processes were ended again and again; is there too little memory? Try --workers 1."
+                ) from broken
 
 
 @contextmanager
 def _pool(limits: Limits, workers: int, heavy: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
     """Worker processes, and a fork server that makes the boxes of all of them."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")  # what they all import is there once, for all of them
+    context.set_forkserver_preload([__name__, *heavy])
     with ForkServer(heavy) as server:
         server.start()
         shared = server.connection, context.Lock()
-        start = limits, tuple(heavy), os.getpid(), shared
+        start = limits, tuple(heavy), shared
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=start) as pool:
-            for _ in range(workers):
-                pool.submit(_nothing)  # so that they start, and import, while the server does
+            pool.submit(_nothing)  # so that they start, and import, while the server does
             server.wait_until_ready()
             yield pool
 
@@ -163,13 +171,13 @@ def _import(modules: Iterable[str]) -> None:
 _at_work: dict = {}
 
 
-def _begin(limits: Limits, heavy: tuple[str, ...], parent: int, shared: tuple) -> None:
-    """A worker's start: it ends with the run that began it, and leaves Ctrl-C to that."""
+def _begin(limits: Limits, heavy: tuple[str, ...], shared: tuple) -> None:
+    """A worker's start: it ends with the process it was copied from, which ends with the run; Ctrl-C is left to that."""
+    parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if parent == 1 or os.getppid() != parent:
         os._exit(0)
-    _import(heavy)
     _at_work.update(limits=limits, server=ForkServer(heavy, shared))
 
 
