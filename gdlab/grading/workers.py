@@ -27,6 +27,7 @@ from gdlab.grading.warm import ForkServer
 
 PR_SET_PDEATHSIG = 1
 MOST_TRIES = 3
+POOL_GONE = (BrokenProcessPool, ConnectionError, EOFError)  # a worker was ended, or the process that they are copies of
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -130,11 +131,7 @@ def _with_workers(
                         judged = future.result()
                         yield running.pop(future).number, msgspec.msgpack.decode(judged, type=Judged)
                         failures = 0
-        except (
-            BrokenProcessPool,
-            ConnectionError,
-            EOFError,
-        ) as broken:  # a worker has gone, or what they are copied from
+        except POOL_GONE as broken:
             next_ones.extendleft(running.values())
             failures += 1
             if failures >= MOST_TRIES:
