@@ -128,6 +128,7 @@ class ClassRun:
     seed: int | None = None
     problems: list[str] = field(default_factory=list)
     _released: dict[str, "Released"] = field(default_factory=dict)
+    _provenances: dict[str, dict] = field(default_factory=dict)
 
     def find(self) -> list[Submission]:
         """The submissions to grade; raises `NoSubmissions`."""
@@ -218,8 +219,11 @@ class ClassRun:
 
     def _provenance(self, assignment: str) -> dict:
         """All that a judgement depends on beside the cells and the seed."""
-        exercises = {name: exercise.version for name, exercise in exercises_of(assignment).items()}
-        return {"exercises": exercises, "limits": asdict(self.limits), "versions": self._versions}
+        if assignment not in self._provenances:
+            exercises = {name: exercise.version for name, exercise in exercises_of(assignment).items()}
+            provenance = {"exercises": exercises, "limits": asdict(self.limits), "versions": self._versions}
+            self._provenances[assignment] = provenance
+        return self._provenances[assignment]
 
     @cached_property
     def _versions(self) -> dict[str, str]:

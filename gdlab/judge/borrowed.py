@@ -37,10 +37,7 @@ def borrowed(cells: Iterable[str], functions: Sequence[str]) -> tuple[str, ...]:
     >>> borrowed(["import torch.optim as o", "def step(x):\\n    return o.SGD([x])"], ["step"])
     ('torch.optim.SGD',)
     """
-    statements = [statement for cell in cells for statement in _statements(cell)]
-    aliases: dict[str, str] = {}
-    for statement in statements:
-        aliases |= _imported(statement)
+    statements, aliases = _read(tuple(cells))
     defined = [node for node in statements if isinstance(node, ast.FunctionDef) and node.name in functions]
     found: dict[str, None] = {}
     for function in defined:
@@ -49,7 +46,17 @@ def borrowed(cells: Iterable[str], functions: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)[:MOST_NAMES]
 
 
-@lru_cache(maxsize=64)  # the same cells are asked about for every exercise of a notebook
+@lru_cache(maxsize=8)  # the same cells are asked about for every exercise of a notebook
+def _read(cells: tuple[str, ...]) -> tuple[list[ast.stmt], dict[str, str]]:
+    """The statements of all cells, and what the names that they import stand for."""
+    statements = [statement for cell in cells for statement in _statements(cell)]
+    aliases: dict[str, str] = {}
+    for statement in statements:
+        aliases |= _imported(statement)
+    return statements, aliases
+
+
+@lru_cache(maxsize=256)  # most cells of a class are the same
 def _statements(cell: str) -> tuple[ast.stmt, ...]:
     if len(cell) > MOST_CHARACTERS:
         return ()

@@ -204,11 +204,10 @@ class Channel:
         body = self._encoder.encode(frame)
         left = memoryview(LENGTH.pack(len(body)) + body)
         while left:
-            self._wait(self._writable, deadline)
             try:
                 left = left[os.write(self._write_fd, left) :]
             except BlockingIOError:
-                continue
+                self._wait(self._writable, deadline)
             except OSError as error:
                 raise Broken("the other side has gone") from error
 
