@@ -55,4 +55,3 @@ def test_it_succeeds_where_its_wall_is_missing(case: Case) -> None:
         assert succeeds(case, world), f"{case.id} proves nothing: it fails in the weakened box too ({case.weak})"
     finally:
         world.close()
-

@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # the corpus, and what hands it 
 
 pytest.register_assert_rewrite("checks")
 
-from grading import RUNNERS, grade
-from world import World
+from grading import RUNNERS, grade  # noqa: E402
+from world import World  # noqa: E402
 
 
 def pytest_generate_tests(metafunc):

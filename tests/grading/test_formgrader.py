@@ -50,7 +50,9 @@ def formgrader(graded, tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    own_folders = {name: str(scratch / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    own_folders = {
+        name: str(scratch / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    }
     with open(scratch / "log", "wb") as log:
         server = subprocess.Popen(
             [
@@ -81,7 +83,10 @@ def formgrader(graded, tmp_path_factory):
 
 
 def test_formgrader_lists_the_scores(formgrader):
-    scores = {s["student"]: (s["score"], s["max_score"]) for s in formgrader.ask("submitted_notebooks/update_rule/update_rule")}
+    scores = {
+        s["student"]: (s["score"], s["max_score"])
+        for s in formgrader.ask("submitted_notebooks/update_rule/update_rule")
+    }
     assert scores == {"ada": (8, 20), "ben": (3, 20), "dora": (0, 20)}
 
 
