@@ -21,6 +21,7 @@ from gdlab.book import open_server
 
 PAPER = {"format": "A4", "print_background": True, "tagged": True}
 MARGINS = {"top": "20mm", "bottom": "22mm", "left": "20mm", "right": "20mm"}
+SCALE = 0.8  # a page on a screen is read from further away
 SETTLED = (
     "document.querySelectorAll('.gdl-figure').length === document.querySelectorAll('.gdl[data-settled=true]').length"
 )
@@ -91,7 +92,7 @@ def _print_page(browser, base: str, name: str) -> Printed:
     page.evaluate(UNFOLD)
     title = page.locator("article h1").first.evaluate("heading => heading.firstChild.textContent.trim()")
     page.emulate_media(media="print")
-    sheets = PdfReader(io.BytesIO(page.pdf(**PAPER, margin=MARGINS)))
+    sheets = PdfReader(io.BytesIO(page.pdf(**PAPER, margin=MARGINS, scale=SCALE)))
     page.close()
     return Printed(name, title, sheets)
 

@@ -64,13 +64,17 @@ def course(port: Annotated[int, typer.Option(help="Where to serve the book.")] =
 def book(
     serve: Annotated[bool, typer.Option("--serve", help="Serve it at localhost until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(help="Where to serve it.")] = 8000,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print it as well, as one PDF; needs Chromium.")] = False,
 ) -> None:
     """Build the book; nothing to do takes about a second.
 
-    [bold]Examples:[/]  gdlab book    ·    gdlab book --serve --port 8080
+    [bold]Examples:[/]  gdlab book    ·    gdlab book --serve --port 8080    ·    gdlab book --pdf
     """
-    index = _build(course_root())
+    root = course_root()
+    index = _build(root)
     out.print(f"The book is at {escape(str(index))}", soft_wrap=True)
+    if pdf:
+        out.print(f"The PDF is at {escape(str(_print(root, index.parent)))}", soft_wrap=True)
     if serve:
         _serve(index, port)
 
@@ -547,6 +551,22 @@ def _build(root: Path) -> Path:
             return build_book(root)
     except BookError as error:
         _fail(str(error))
+
+
+def _print(root: Path, built: Path) -> Path:
+    """Print the built book, with a progress bar; where it went."""
+    from gdlab.bench.browser import NoBrowser
+    from gdlab.book_pdf import parts_of, print_book
+
+    parts, pdf = parts_of(root / "book" / "_toc.yml"), built.parent / "gradient-descent-lab.pdf"
+    try:
+        with Progress(console=complaints, transient=True) as progress:
+            bar = progress.add_task("Printing", total=sum(len(names) for _, names in parts))
+            for title in print_book(built, parts, pdf):
+                progress.update(bar, advance=1, description=f"Printed {title}")
+    except NoBrowser as error:
+        _fail(str(error))
+    return pdf
 
 
 def _serve(index: Path, port: int) -> None:

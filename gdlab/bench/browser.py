@@ -1,4 +1,4 @@
-"""The browser that figures and pages are measured in: Debian's Chromium, driven by Playwright, without a graphics card."""
+"""The browser that figures and pages are measured in, and the book is printed by: Debian's Chromium, driven by Playwright, without a graphics card."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ CHROMIUMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-
 
 
 class NoBrowser(Exception):
-    """There is no browser to measure in; the message says how to get one."""
+    """There is no browser to work with; the message says how to get one."""
 
 
 @contextmanager
@@ -21,11 +21,11 @@ def chromium() -> Iterator:
     """
     program = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if program is None:
-        raise NoBrowser("This is measured in a real browser, and none was found: install Chromium.")
+        raise NoBrowser("This needs a browser, and none was found: install Chromium.")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise NoBrowser("This is measured with Playwright: pip install 'gdlab[test]'.") from error
+        raise NoBrowser("This needs Playwright to drive the browser: pip install 'gdlab[test]'.") from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-quic"])
         yield browser
