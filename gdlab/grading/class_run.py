@@ -329,7 +329,10 @@ def _alone_in(out: Path) -> Iterator[None]:
             raise CannotRecord(
                 f"Another gdlab grade is at work in {out}. Wait for it, or grade into another folder (--out)."
             ) from None
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a process that is just being started may hold the file open a little longer
 
 
 def _cannot_record(out: Path, error: Exception) -> CannotRecord:
