@@ -332,7 +332,9 @@ def _alone_in(out: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)  # a process that is just being started may hold the file open a little longer
+            fcntl.flock(
+                lock, fcntl.LOCK_UN
+            )  # a process that is just being started may hold the file open a little longer
 
 
 def _cannot_record(out: Path, error: Exception) -> CannotRecord:

@@ -432,7 +432,8 @@ def compiled_update(rule: Rule, dtype: torch.dtype, device: torch.device, scaled
     try:
         with warnings.catch_warnings():  # parts of torch that the compiler loads are deprecated, which no user can mend
             warnings.simplefilter("ignore", DeprecationWarning)
-            torch.compile(own, fullgraph=True, backend=keep_kernel)(theta, grad, state, scalars, *more)
+            with torch._dynamo.config.patch(**CONSTANTS):
+                torch.compile(own, fullgraph=True, backend=keep_kernel)(theta, grad, state, scalars, *more)
     except torch._dynamo.exc.TorchDynamoException as problem:
         reason = str(problem.__cause__ or problem).strip().partition("\n")[0]
         warnings.warn(f"gdlab.torch runs {rule.name} uncompiled, several times slower: {reason}", stacklevel=2)
@@ -445,6 +446,11 @@ def compiled_update(rule: Rule, dtype: torch.dtype, device: torch.device, scaled
         kernel(*[theta.shape[0] if place is None else row[place] for place in order])
 
     return call
+
+
+CONSTANTS = {"specialize_float": True, "automatic_dynamic_shapes": False}
+"""A rule's own numbers are constants of its kernel: the compiler would turn those that differ from those of the rule
+that it compiled before into arguments."""
 
 
 def _place(argument, ours: list) -> int | None:

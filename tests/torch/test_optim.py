@@ -208,6 +208,20 @@ def test_half_precision_parameters_keep_their_kind():
 # ------------------------------------------------------------------- compiling
 
 
+@pytest.mark.parametrize("decays", [(0.0, 0.01, 0.1, 0.3), (0.3, 0.1, 0.01)], ids=["growing", "falling"])
+def test_rules_that_differ_in_a_number_each_have_their_own_kernel(decays):
+    """The compiler remembers that a number of the same line has changed."""
+    for decay in decays:
+        walked = []
+        for compiled in (True, False):
+            param = torch.nn.Parameter(torch.ones(300))
+            optimizer = RuleOptimizer([param], rules.adamw(weight_decay=decay), 0.1, compiled=compiled)
+            param.grad = torch.full((300,), 0.5)
+            optimizer.step()
+            walked.append(param.detach())
+        assert torch.allclose(*walked, rtol=1e-6, atol=0)
+
+
 def test_a_new_rate_at_every_step_and_new_shapes_never_compile_again():
     params = rows([(SMALL,), (6,)])
     optimizer = RuleOptimizer(params, ALL["adamw"], 0.01)
