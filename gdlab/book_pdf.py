@@ -17,7 +17,7 @@ from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, NameObject
 
 from gdlab.bench.browser import chromium
-from gdlab.book import open_server
+from gdlab.book import BookError, open_server
 
 PAPER = {"format": "A4", "print_background": True, "tagged": True}
 MARGINS = {"top": "20mm", "bottom": "22mm", "left": "20mm", "right": "20mm"}
@@ -63,16 +63,22 @@ def print_book(built: Path, parts: Sequence[tuple[str, Sequence[str]]], pdf: Pat
 
     Raises:
         NoBrowser: if there is no Chromium to print with.
-        BookError: if there is no built book.
+        BookError: if there is no built book, a page cannot be printed, or the document cannot be written.
     """
     printed: dict[str, Printed] = {}
     with chromium() as browser, open_server(built, 0) as server:
+        # Only here is it sure to be installed.
+        from playwright.sync_api import Error as BrowserError
+
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
             base = f"http://127.0.0.1:{server.server_port}/"
             for name in (name for _, names in parts for name in names):
-                printed[name] = _print_page(browser, base, name)
+                try:
+                    printed[name] = _print_page(browser, base, name)
+                except BrowserError as error:
+                    raise BookError(f"The browser could not print {name}.html: {str(error).splitlines()[0]}") from error
                 yield printed[name].title
             front = _print_contents(browser, parts, printed)
             document = _joined(browser, base, front, list(printed.values()))
@@ -81,8 +87,12 @@ def print_book(built: Path, parts: Sequence[tuple[str, Sequence[str]]], pdf: Pat
             thread.join()
     document.add_metadata({"/Title": next(iter(printed.values())).title})
     part = pdf.with_name(f".{pdf.name}.part")
-    document.write(part)
-    part.replace(pdf)
+    try:
+        document.write(part)
+        part.replace(pdf)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise BookError(f"{pdf} could not be written ({error.strerror or error}).") from error
 
 
 def _print_page(browser, base: str, name: str) -> Printed:

@@ -556,6 +556,7 @@ def _build(root: Path) -> Path:
 def _print(root: Path, built: Path) -> Path:
     """Print the built book, with a progress bar; where it went."""
     from gdlab.bench.browser import NoBrowser
+    from gdlab.book import BookError
     from gdlab.book_pdf import parts_of, print_book
 
     parts, pdf = parts_of(root / "book" / "_toc.yml"), built.parent / "gradient-descent-lab.pdf"
@@ -564,7 +565,7 @@ def _print(root: Path, built: Path) -> Path:
             bar = progress.add_task("Printing", total=sum(len(names) for _, names in parts))
             for title in print_book(built, parts, pdf):
                 progress.update(bar, advance=1, description=f"Printed {title}")
-    except NoBrowser as error:
+    except (NoBrowser, BookError) as error:
         _fail(str(error))
     return pdf
 

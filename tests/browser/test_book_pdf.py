@@ -7,6 +7,8 @@ import pytest
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
+from gdlab.bench.browser import NoBrowser
+from gdlab.book import BookError
 from gdlab.book_pdf import parts_of, print_book
 
 PARTS = [("", ["index"]), ("Chapters", ["04-epoch-iteration-step"]), ("Appendices", ["appendix-practice", "glossary"])]
@@ -64,6 +66,19 @@ def test_links_between_pages_lead_to_places_in_the_document(pdf):
     outside = [str(link["/A"]["/URI"]) for link in links if "/URI" in link.get("/A", {})]
     assert not [uri for uri in outside if "127.0.0.1" in uri]
     assert any("/Dest" in link for link in links)
+
+
+def test_a_document_that_cannot_be_written_is_said_and_leaves_nothing(built_book, tmp_path):
+    (tmp_path / "book.pdf").mkdir()
+    with pytest.raises(BookError, match="could not be written"):
+        list(print_book(built_book, [("", ["index"])], tmp_path / "book.pdf"))
+    assert [path.name for path in tmp_path.iterdir()] == ["book.pdf"]
+
+
+def test_without_a_browser_the_command_says_what_to_install(built_book, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(NoBrowser, match="install Chromium"):
+        list(print_book(built_book, PARTS, built_book / "never.pdf"))
 
 
 def test_the_book_is_printed_in_the_order_of_its_contents(root):
