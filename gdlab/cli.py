@@ -1,4 +1,4 @@
-"""The command line: `gdlab course`, `book`, `lab`, `check`, `progress`, `reset`, `release`, `grade`, `replay`, `audit`, `bench`. Each has --help with examples."""
+"""The command line: `gdlab course`, `book`, `lab`, `check`, `doctor`, `progress`, `reset`, `release`, `class`, `grade`, `deadline`, `replay`, `report`, `export`, `forget`, `db`, `audit`, `bench`. Each has --help with examples."""
 
 import os
 import shutil
@@ -7,16 +7,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from nbgrader.api import Gradebook
 
 STYLE = {
     "no_args_is_help": True,
@@ -26,6 +30,8 @@ STYLE = {
 }
 app = typer.Typer(**STYLE)
 bench = typer.Typer(**STYLE)
+databases = typer.Typer(**STYLE)
+app.add_typer(databases, name="db", help="Keep a gradebook: copies, moves to a server and back, upgrades.")
 app.add_typer(bench, name="bench", help="Measure: ratios side by side in one run, written to benchmarks/.")
 out = Console()
 complaints = Console(stderr=True)
@@ -35,6 +41,25 @@ MY_WORK = "my-work"
 TableFolder = Annotated[
     Path | None, typer.Option("--out", help="Where the table goes; the course's benchmarks/ by default.")
 ]
+Results = Annotated[Path, typer.Option("--out", help="Where the gradebook is.")]
+
+
+class Lms(StrEnum):
+    """Whose archives `nbgrader zip_collect` reads."""
+
+    canvas = "canvas"
+    moodle = "moodle"
+
+
+class Kind(StrEnum):
+    """What `gdlab export` writes."""
+
+    csv = "csv"
+    canvas = "canvas"
+    moodle = "moodle"
+
+
+HEALTH = {"fine": "[green]✓[/]", "absent": "[yellow]–[/]", "broken": "[red]✗[/]"}
 MARKS = {"right": "[green]✓[/]", "partly": "[yellow]~[/]"}
 
 
@@ -148,6 +173,31 @@ def check(
 
 
 @app.command()
+def doctor() -> None:
+    """What works on this machine, and how to mend what does not; ends with 1 where something has to be mended.
+
+    [bold]Example:[/]  gdlab doctor
+    """
+    from gdlab.doctor import BROKEN, examine
+
+    table = Table(box=None, padding=(0, 2, 1, 0), show_header=False)
+    table.add_column()
+    table.add_column(max_width=28)
+    table.add_column(overflow="fold", ratio=1)
+    broken = 0
+    for name, look in examine():
+        with out.status(f"{name} ..."):
+            finding = look()
+        broken += finding.state == BROKEN
+        told = escape(finding.found) + (f"\n[bold]{escape(finding.remedy)}[/]" if finding.remedy else "")
+        table.add_row(HEALTH[finding.state], f"{finding.what}\n[dim]for {finding.needed_for}[/]", told)
+    out.print(table, highlight=False)
+    if broken:
+        _fail(f"{broken} {'thing has' if broken == 1 else 'things have'} to be mended.")
+    out.print("All that has to work does.")
+
+
+@app.command()
 def progress() -> None:
     """What you have done and what comes next, as of the last check in each notebook you saved.
 
@@ -213,6 +263,39 @@ def release(assignment: Annotated[str, typer.Argument(help="Which one; all where
             _fail(str(error))
 
 
+@app.command("class")
+def class_(
+    folder: Annotated[Path, typer.Argument(help="Where the class shall live.", show_default=False)],
+    course: Annotated[str, typer.Option(help="The course's name in the exchange.")] = "gradient-descent",
+    exchange: Annotated[
+        Path | None, typer.Option(help="The folder that learners' accounts share with yours, where there is one.")
+    ] = None,
+    lms: Annotated[Lms | None, typer.Option(help="Whose archives nbgrader zip_collect shall read.")] = None,
+) -> None:
+    """Make a folder for a class, with all that nbgrader's own commands need: settings, gradebook, released assignments.
+
+    What is there already stays. Afterwards, in that folder: [bold]nbgrader release_assignment[/], [bold]collect[/] and
+    [bold]release_feedback[/] go through the exchange; [bold]nbgrader zip_collect[/] reads the archive that you put into
+    downloaded/ASSIGNMENT/archive/; [bold]gdlab grade submitted[/] grades what came.
+
+    [bold]Examples:[/]  gdlab class autumn --exchange /srv/nbgrader/exchange    ·    gdlab class autumn --lms moodle
+    """
+    from gdlab.grading.class_folder import BadClass, make_class
+
+    solutions = course_root() / "solutions"
+    with _grading_errors(), out.status("Releasing the assignments ..."):
+        try:
+            made = make_class(folder.resolve(), solutions, course, exchange, lms.value if lms else "")
+        except (BadClass, OSError) as error:
+            _fail(str(error))
+    out.print(
+        f"The class is at {escape(str(folder.resolve()))}, with {', '.join(made)}.\n"
+        f"Settings   {escape(str(folder.resolve() / 'nbgrader_config.py'))}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
 @app.command()
 def grade(
     submitted: Annotated[
@@ -240,15 +323,29 @@ def grade(
         bool, typer.Option("--regrade", help="Judge everything anew; show what would change, and ask before saving.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Save a regrade without asking.")] = False,
+    database: Annotated[
+        str,
+        typer.Option(
+            "--db",
+            help="The gradebook's URL, as postgresql://grader@host/course; a file beside the results by default.",
+        ),
+    ] = "",
+    dask: Annotated[
+        str, typer.Option(help="Judge on a Dask cluster: its scheduler, as tcp://10.0.0.5:8786, or local.")
+    ] = "",
 ) -> None:
     """Grade a class: each submission in a box of its own, judged from outside.
 
     Scores go into nbgrader's gradebook, and each learner gets a page of feedback. What has not changed since it was
     graded is not run again, and a run that was stopped goes on where it stopped.
 
+    On a PostgreSQL server several graders may be at work on one class; its password belongs into ~/.pgpass. On a Dask
+    cluster each worker makes its own boxes, and this command records.
+
     [bold]Examples:[/]  gdlab grade submitted    ·    gdlab grade submitted --out results --workers 8    ·    gdlab grade submitted --regrade
     """
     from gdlab.grading.box import Limits
+    from gdlab.grading.course import gradebook_of
 
     limits = Limits(
         cells_seconds=cells_seconds,
@@ -257,21 +354,74 @@ def grade(
         pictures=pictures,
     )
     results = (results or submitted.resolve().parent).resolve()
-    judges = _judges(limits, workers or os.cpu_count() or 1, cold)
     with _grading_errors():
-        all_graded = _grade(submitted.resolve(), results, course_root(), limits, judges, regrade, yes)
-    out.print(
-        f"\nGradebook  {escape(str(results / 'gradebook.db'))}\nFeedback   {escape(str(results / 'feedback'))}",
-        soft_wrap=True,
-    )
+        judges = _judges(limits, workers or os.cpu_count() or 1, cold, dask)
+        all_graded = _grade(
+            submitted.resolve(), results, course_root(), limits, judges, regrade, yes, database, bool(dask)
+        )
+        gradebook = gradebook_of(results, database)
+    out.print(f"\nGradebook  {escape(gradebook)}\nFeedback   {escape(str(results / 'feedback'))}", soft_wrap=True)
     if not all_graded:
         raise typer.Exit(1)
 
 
 @app.command()
+def deadline(
+    assignment: Annotated[str, typer.Argument(help="Which one; without it, all are shown.")] = "",
+    when: Annotated[str, typer.Argument(help="As in '2026-12-01 18:00'; none takes the deadline away.")] = "",
+    zone: Annotated[
+        str | None, typer.Option("--timezone", help="As in Europe/Berlin or UTC; this machine's by default.")
+    ] = None,
+    longer: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--extend", metavar="LEARNER LENGTH", help="Give one learner longer: 48h, 2d, 90m; none takes it back."
+        ),
+    ] = None,
+    penalty: Annotated[
+        str,
+        typer.Option("--late-penalty", help="For the whole class: none, zero (nothing counts), 10%/day or 5%/hour."),
+    ] = "",
+    results: Results = Path("."),
+) -> None:
+    """Show or set when assignments are due, who has longer, and what lateness costs.
+
+    The next gdlab grade works the points out anew; no notebook is run again for that.
+
+    [bold]Examples:[/]  gdlab deadline    ·    gdlab deadline update_rule '2026-12-01 18:00' --late-penalty 10%/day    ·    gdlab deadline update_rule --extend ada 48h
+    """
+    from gdlab.grading import deadlines
+    from gdlab.grading.course import nbgrader_settings
+    from gdlab.grading.late import BadPenalty, keep_settings, penalty_settings
+
+    results = results.resolve()
+    with _grading_errors():
+        try:
+            spoken_in = deadlines.time_zone(zone)
+            due = None if when in ("", *deadlines.NOTHING) else deadlines.moment(when, zone)
+            span = deadlines.span(longer[1]) if longer else None
+            costs = penalty_settings(penalty) if penalty else {}
+            if (when or longer) and not assignment:
+                raise deadlines.BadDeadline("Say which assignment that is for: gdlab deadline update_rule ...")
+            with deadlines.open_class(results, course_root() / "solutions", assignment) as book:
+                if when:
+                    deadlines.set_due(book, assignment, due)
+                if longer:
+                    deadlines.extend(book, assignment, longer[0], span, results / "submitted")
+                out.print(_deadline_table(deadlines.deadlines(book), spoken_in))
+            if costs:
+                keep_settings(results, costs)
+        except (deadlines.BadDeadline, BadPenalty) as error:
+            _fail(str(error))
+        out.print(f"Lateness costs {escape(deadlines.penalty_in_words(nbgrader_settings(results)))}.", highlight=False)
+    if when or longer or penalty:
+        out.print("Scores follow with the next gdlab grade.", highlight=False)
+
+
+@app.command()
 def replay(
     number: Annotated[int, typer.Argument(help="The judgement's number, at the end of its page of feedback.", min=1)],
-    results: Annotated[Path, typer.Option("--out", help="Where the gradebook is.")] = Path("."),
+    results: Results = Path("."),
     cold: Annotated[bool, typer.Option("--cold", help="In a box with a fresh Python.")] = False,
 ) -> None:
     """Make a judgement again from the ledger, and hold it against what was recorded, bit for bit.
@@ -298,6 +448,143 @@ def replay(
             f"Not as it was recorded: {', '.join(replayed.differing)}. Does the notebook depend on the time, or on chance?"
         )
     out.print("The same, bit for bit, as it was recorded.")
+
+
+@app.command()
+def report(
+    results: Results = Path("."),
+    to: Annotated[Path | None, typer.Option(help="The page; report.html beside the gradebook by default.")] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Learners by number, to show around.")] = False,
+) -> None:
+    """One page on a graded class: how scores lie, the hardest exercises, the mistakes, and who is stuck on one.
+
+    [bold]Examples:[/]  gdlab report --out results    ·    gdlab report --out results --anonymous --to class.html
+    """
+    from gdlab.grading.recording import write_whole
+    from gdlab.grading.report import class_report, report_page
+
+    page = to or results / "report.html"
+    with _results(results, page) as book:
+        reports = class_report(book, anonymous)
+        write_whole(page, report_page(reports, anonymous))
+    for one in reports:
+        out.print(
+            f"{one.name}: {len(one.scores)} learners, median {one.median:.3g} of {one.max_score:g}",
+            highlight=False,
+        )
+    out.print(f"The report is at {escape(str(page.resolve()))}", soft_wrap=True, highlight=False)
+
+
+@app.command("export")
+def export_(
+    results: Results = Path("."),
+    kind: Annotated[Kind, typer.Option("--format", help="For which program.")] = Kind.csv,
+    to: Annotated[Path, typer.Option(help="The file to write.")] = Path("grades.csv"),
+    assignment: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+) -> None:
+    """Write the grades for a spreadsheet, for Canvas or for Moodle.
+
+    Learners go by the names, e-mail addresses and LMS ids that the gradebook has (nbgrader db student import).
+
+    [bold]Examples:[/]  gdlab export --out results    ·    gdlab export --out results --format canvas --to canvas.csv
+    """
+    from gdlab.grading.export import NoAssignment, export_grades
+
+    with _results(results, to) as book:
+        try:
+            export_grades(book, kind.value, to, assignment or ())
+        except NoAssignment as error:
+            _fail(str(error))
+        learners = len(book.students)
+    out.print(f"The grades of {learners} learners are in {escape(str(to.resolve()))}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def forget(
+    learner: Annotated[str, typer.Argument(help="As their folder in submitted/ is called.", show_default=False)],
+    results: Results = Path("."),
+    submitted: Annotated[
+        Path | None, typer.Option(help="Where submissions are; submitted/ beside the gradebook by default.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove all that a class keeps of one learner: submissions, grades, judgements, feedback. It cannot be undone.
+
+    Shows first what will go, and what is out of reach. A removal that was stopped is finished by the same command.
+
+    [bold]Examples:[/]  gdlab forget ada    ·    gdlab forget ada --out results --submitted submitted --yes
+    """
+    from gdlab.grading import forget as forgetting
+    from gdlab.grading.claims import AtWork
+
+    results = results.resolve()
+    came = (submitted or results / "submitted").resolve()
+    try:
+        with _grading_errors(), forgetting.alone_in_class(results) as book:
+            traces = forgetting.find_traces(book, results, came, learner)
+            out.print(_traces_table(traces))
+            unreached = "\n".join(f"  {place}" for place in forgetting.OUT_OF_REACH)
+            out.print(f"Out of reach:\n{unreached}", highlight=False, soft_wrap=True)
+            if not came.is_dir():
+                complaints.print(
+                    f"There is no folder {escape(str(came))}. Name the one with the submissions (--submitted), "
+                    "or the next gdlab grade brings back what is in it.",
+                    style="yellow",
+                    soft_wrap=True,
+                )
+            if not yes and not sys.stdin.isatty():
+                _fail("Nothing was removed: say --yes where nobody can be asked.")
+            if not yes and not typer.confirm("Remove all of this for good?"):
+                out.print("Nothing was removed.")
+                return
+            forgetting.forget(book, traces)
+    except (forgetting.NobodyThere, AtWork, OSError) as error:
+        _fail(str(error))
+    out.print(f"{escape(learner)} is forgotten.", highlight=False)
+    for path in forgetting.mentions(results, learner):
+        complaints.print(
+            f"The name still stands in {escape(str(path))}; look whether it means them.", style="yellow", soft_wrap=True
+        )
+
+
+@databases.command("copy")
+def copy_database(
+    source: Annotated[str, typer.Argument(help="Its URL.", show_default=False)],
+    target: Annotated[str, typer.Argument(help="The URL of one that is still empty.", show_default=False)],
+) -> None:
+    """Copy a gradebook with its ledger, as of one moment, also while a class is being graded.
+
+    So it is a backup, the way from a file to PostgreSQL, and the way back.
+
+    [bold]Examples:[/]  gdlab db copy sqlite:///gradebook.db sqlite:///backup.db    ·    gdlab db copy sqlite:///gradebook.db postgresql://grader@host/course
+    """
+    from gdlab.grading.database import named
+    from gdlab.grading.database_tools import copy_database
+
+    with _grading_errors(), out.status("Copying ..."):
+        counts = copy_database(source, target)
+    judgements = counts.get("gdlab_judgement", 0)
+    out.print(
+        f"{sum(counts.values())} rows, {judgements} judgements among them, are in {escape(named(target))}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@databases.command("upgrade")
+def upgrade_database(url: Annotated[str, typer.Argument(help="Its URL.", show_default=False)]) -> None:
+    """Bring a gradebook that an older nbgrader made up to this one; a file is kept as it was, beside it.
+
+    [bold]Example:[/]  gdlab db upgrade sqlite:///results/gradebook.db
+    """
+    from gdlab.grading.database import named
+    from gdlab.grading.database_tools import upgrade_database
+
+    with _grading_errors(), out.status("Upgrading ..."):
+        before = upgrade_database(url)
+    out.print(f"{escape(named(url))} is up to date.", soft_wrap=True, highlight=False)
+    if before:
+        out.print(f"As it was before: {escape(str(before))}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -382,7 +669,7 @@ def bench_torch(
     device: Annotated[str | None, typer.Option(help="As torch names it; the GPU where there is one.")] = None,
     results: TableFolder = None,
 ) -> None:
-    """Time one AdamW step of gdlab.torch beside torch's own four, on GPT-2's shapes, one large and 200 small tensors.
+    """Time gdlab.torch beside torch's own: one AdamW step of a large and of small models, its memory, and whole training steps.
 
     [bold]Example:[/]  gdlab bench torch --rounds 5    ·    gdlab bench torch --device cuda
     """
@@ -394,6 +681,28 @@ def bench_torch(
         for news in measured.bench_torch(rounds, device):
             if not isinstance(news, measured.Table):
                 bar.update(task, completed=news[0], total=news[1])
+    _print_page(measured.write_table(news, _table_folder(results)))
+
+
+@bench.command("sweep")
+def bench_sweep(
+    side: Annotated[int, typer.Option(help="How many values each of the two axes has.", min=2)] = 256,
+    sampled: Annotated[int, typer.Option(help="How many runs are also run one after another.", min=1)] = 12,
+    device: Annotated[str | None, typer.Option(help="As torch names it; the GPU where there is one.")] = None,
+    results: TableFolder = None,
+) -> None:
+    """Time whole sweeps of small training runs beside the same runs one after another, and beside the arithmetic itself.
+
+    [bold]Example:[/]  gdlab bench sweep --side 64    ·    gdlab bench sweep --side 4096 --device cuda
+    """
+    from gdlab.bench import sweep as measured
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=complaints, transient=True) as bar:
+        task = bar.add_task("Measuring", total=None)
+        for news in measured.bench_sweep(side, sampled, device):
+            if not isinstance(news, measured.Table):
+                bar.update(task, description=news[0], completed=news[1], total=news[2])
     _print_page(measured.write_table(news, _table_folder(results)))
 
 
@@ -422,6 +731,7 @@ def bench_check(
 @bench.command("figures")
 def bench_figures(
     seconds: Annotated[float, typer.Option(help="How long each figure is dragged.", min=0.2)] = 2.0,
+    rounds: Annotated[int, typer.Option(help="How often; the smoothest turn counts.", min=1)] = 3,
     results: TableFolder = None,
 ) -> None:
     """Drag every figure's main control in a real Chromium: frames a second, and the longest task.
@@ -430,13 +740,14 @@ def bench_figures(
     """
     from gdlab.bench import figures as measured
 
-    _measure_in_a_browser("Dragging", measured.bench_figures(seconds), measured, results)
+    _measure_in_a_browser("Dragging", measured.bench_figures(seconds, rounds), measured, results)
 
 
 @bench.command("grading")
 def bench_grading(
     submissions: Annotated[int, typer.Option(help="How many notebooks each way grades.", min=2)] = 20,
     scale: Annotated[str, typer.Option(help="Sizes of class to grade as well, with commas.")] = "10,100,1000,2000",
+    rounds: Annotated[int, typer.Option(help="How often each way takes its turn; the least counts.", min=1)] = 2,
     results: TableFolder = None,
 ) -> None:
     """Time stock nbgrader and ours on the same notebooks: start-up, one more submission, memory, growing classes.
@@ -451,7 +762,7 @@ def bench_grading(
     columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=complaints, transient=True) as bar:
         task = bar.add_task("Grading", total=None)
-        for news in measured.bench_grading(course_root(), submissions, sizes):
+        for news in measured.bench_grading(course_root(), submissions, sizes, rounds):
             if not isinstance(news, measured.Table):
                 bar.update(task, description=news[0], completed=news[1], total=news[2])
     _print_page(measured.write_table(news, _table_folder(results)))
@@ -602,7 +913,11 @@ def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
     return True
 
 
-def _judges(limits, workers: int, cold: bool):
+def _judges(limits, workers: int, cold: bool, dask: str = ""):
+    if dask:
+        from gdlab.grading.dask_workers import on_a_cluster
+
+        return on_a_cluster(dask, limits, workers)
     from gdlab.grading.workers import in_cold_boxes, in_warm_boxes
 
     return in_cold_boxes(limits) if cold else in_warm_boxes(limits, workers)
@@ -614,29 +929,40 @@ def _grading_errors() -> Iterator[None]:
     from gdlab.grading.box import NoSandbox
     from gdlab.grading.class_run import CannotRecord
     from gdlab.grading.course import BadSettings, CannotRelease
+    from gdlab.grading.dask_workers import NoCluster
+    from gdlab.grading.database import NoDatabase
     from gdlab.grading.submission import NoSubmissions
 
     try:
         yield
-    except (NoSandbox, NoSubmissions, CannotRelease, CannotRecord, BadSettings) as error:
+    except (NoSandbox, NoCluster, NoDatabase, NoSubmissions, CannotRelease, CannotRecord, BadSettings) as error:
         _fail(str(error))
 
 
-def _grade(submitted: Path, results: Path, root: Path, limits, judges, regrade=False, yes=False) -> bool:
+def _grade(
+    submitted: Path,
+    results: Path,
+    root: Path,
+    limits,
+    judges,
+    regrade=False,
+    yes=False,
+    database="",
+    boxes_elsewhere=False,
+) -> bool:
     """Grade a class with a progress bar and a table at the end; whether every submission was graded."""
     from gdlab.grading.bubblewrap import bubblewrap_version
     from gdlab.grading.class_run import ClassRun
     from gdlab.grading.terminal import summary, tally, with_a_bar
     from gdlab.grading.walled_box import WalledBox
 
-    run = ClassRun(submitted, results, root / "solutions", judges, limits)
+    run = ClassRun(submitted, results, root / "solutions", judges, limits, database=database)
     submissions = run.find()
-    with WalledBox(limits):  # a machine without a sandbox is found out before anything is written
-        out.print(
-            f"Grading {len(submissions)} submissions, each in a box of {escape(bubblewrap_version())}",
-            soft_wrap=True,
-            highlight=False,
-        )
+    if not boxes_elsewhere:
+        with WalledBox(limits):  # a machine without a sandbox is found out before anything is written
+            pass
+    how = "on a Dask cluster" if boxes_elsewhere else f"each in a box of {bubblewrap_version()}"
+    out.print(f"Grading {len(submissions)} submissions, {escape(how)}", soft_wrap=True, highlight=False)
     if regrade and not _wanted(run, submissions, yes):
         return True
     results_of_run = run.accept(submissions) if regrade else run.grade(submissions)
@@ -671,6 +997,50 @@ def _wanted(run, submissions, yes: bool) -> bool:
 def _complain(run) -> None:
     while run.problems:
         complaints.print(escape(run.problems.pop(0)), style="yellow", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _results(folder: Path, writes: Path) -> Iterator["Gradebook"]:
+    """What a class run has left in a folder; what is in the way of reading it, or of writing a file from it, as a sentence."""
+    from gdlab.grading.results import NoGradebook, open_results
+
+    try:
+        with open_results(folder.resolve()) as book:
+            yield book
+    except NoGradebook as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{writes} cannot be written ({error.strerror or error}); name another file with --to.")
+
+
+def _deadline_table(deadlines, zone) -> Table:
+    from gdlab.grading.deadlines import spelled_moment, spelled_span
+
+    table = Table(title="Deadlines", title_justify="left")
+    for heading in ("Assignment", "Due"):
+        table.add_column(heading)
+    table.add_column("Longer", overflow="fold", ratio=1)
+    table.add_column("Late", justify="right")
+    for one in deadlines:
+        longer = ", ".join(f"{learner} +{spelled_span(span)}" for learner, span in one.extensions.items())
+        table.add_row(one.assignment, spelled_moment(one.due, zone), escape(longer), str(one.late))
+    return table
+
+
+def _traces_table(traces) -> Table:
+    table = Table(title=f"What is kept of {escape(traces.learner)}", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold", ratio=1)
+    for path in traces.paths:
+        table.add_row("theirs", escape(str(path)))
+    for path in traces.tables:
+        table.add_row("of the class", f"{escape(str(path))} [dim](gdlab report and export make it anew)[/]")
+    for path in traces.archives:
+        table.add_row("archive, written anew", escape(str(path)))
+    for what, count in traces.rows.items():
+        if count:
+            table.add_row("database", f"{count} × {what}")
+    return table
 
 
 def _audit_table(done) -> Table:

@@ -41,6 +41,7 @@ def without_namespaces() -> list[str]:
 
 COMMANDS = ["", "course", "book", "lab", "check", "progress", "reset", "release", "grade", "replay", "audit"]
 COMMANDS += [f"bench {what}" for what in ("rules", "torch", "check", "figures", "pages", "grading", "kills")]
+COMMANDS += ["db copy", "db upgrade", "class", "deadline", "report", "export", "forget", "doctor"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -83,6 +83,10 @@ class Walls(Protocol):
         """Whether all processes in it hold more than `most` bytes together."""
         ...
 
+    def seconds_kept_waiting(self, copies_only: bool) -> float:
+        """How long it was ready to run while others on this machine had the processors."""
+        ...
+
     def complaint(self) -> str:
         """What the runner wrote before it gave up."""
         ...

@@ -27,7 +27,7 @@ from pathlib import Path
 from gdlab.grading.box import Limits, NoSandbox, conversation
 from gdlab.grading.inside.environment import ENVIRONMENT
 from gdlab.grading.seccomp import deny_list
-from gdlab.grading.stepdown import box_user, reachable
+from gdlab.grading.stepdown import as_user, box_user, reachable
 
 OLDEST = (0, 8)  # --disable-userns came with 0.8.0
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -37,6 +37,7 @@ RUNNER = "/box/runner.py"
 # Where each file of the stand-in comes from: these and no others of ours are in the box.
 STAND_IN = {
     RUNNER: INSIDE / "runner.py",
+    "/box/fork.py": INSIDE / "fork.py",
     "/box/wire.py": INSIDE / "wire.py",
     "/box/gdlab/__init__.py": INSIDE / "gdlab" / "__init__.py",
     "/box/gdlab/learn.py": INSIDE / "gdlab" / "learn.py",
@@ -53,12 +54,6 @@ RECORD_BYTES = 1024  # an inode and its name, about
 # No folder of the caller's and none of the user's is searched for modules, and nothing is written; unlike with -I, the
 # environment counts, and that is ours.
 AS_ALONE = ("-P", "-s", "-B")
-# The first process of its namespace, so that nothing inside can end it; ignoring SIGCHLD, so that the kernel buries orphans.
-HOLD = [
-    "/bin/sh",
-    "-c",
-    "echo; if env --ignore-signal=CHLD true; then exec env --ignore-signal=CHLD sleep infinity; fi; exec sleep infinity",
-]
 
 
 @dataclass
@@ -104,6 +99,15 @@ class Walls:
         # The quick account counts what processes share once for each of them; only where it is over is the slow one asked.
         return files + sum(map(_resident, below)) > most and files + sum(map(_resident_share, below)) > most
 
+    def seconds_kept_waiting(self, copies_only: bool) -> float:
+        """How long one of the box's threads, the one that waited longest, was ready to run while others had the processors.
+
+        Args:
+            copies_only: leave the runner itself out, where that can be told from the copies that answer for functions.
+        """
+        below = descendants(self.roots()) - (set(self.roots()) if copies_only else set())
+        return max(map(_seconds_ready, below), default=0.0)
+
     def roots(self) -> tuple[int, ...]:
         """The processes that all others in the box descend from."""
         return (self.first,)
@@ -131,7 +135,7 @@ class Walls:
                 os.kill(self.first, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdout, self.process.stderr):
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
         for fd in (*self.ends, self.info_fd):
@@ -151,7 +155,18 @@ def raise_walls(limits: Limits) -> Walls:
 
 def begin_walls(limits: Limits) -> Walls:
     """Begin to raise walls around nothing but a process that waits, for others to join; raises `NoSandbox`."""
-    return Walls(*_launch(limits, HOLD, (), ["--as-pid-1"], subprocess.PIPE))
+    return Walls(*_launch(limits, _hold(), (), ["--as-pid-1"], subprocess.PIPE, subprocess.PIPE))
+
+
+@cache
+def _hold() -> list[str]:
+    """What waits in a box: its first process, so that nothing inside can end it; ignoring SIGCHLD, so that the kernel buries orphans.
+
+    It reads from a pipe of the grader's: should that be killed, even while the walls rise, the pipe and the box end.
+    """
+    ignoring = "env --ignore-signal=CHLD"  # only GNU's can; after the shell, which would heed that signal again
+    can = subprocess.run(["/bin/sh", "-c", f"{ignoring} true"], capture_output=True, check=False).returncode == 0
+    return ["/bin/sh", "-c", f"echo; exec {ignoring if can else ''} cat >/dev/null"]
 
 
 def stand(walls: Walls) -> Walls:
@@ -168,13 +183,20 @@ def no_box(complaint: str) -> NoSandbox:
     return NoSandbox(f"bubblewrap could not make a box ({complaint}). {SANDBOX_HELP}")
 
 
-def _launch(limits: Limits, command: list[str], passed: tuple[int, ...], more=(), stdout=subprocess.DEVNULL):
+def _launch(
+    limits: Limits,
+    command: list[str],
+    passed: tuple[int, ...],
+    more=(),
+    stdout=subprocess.DEVNULL,
+    stdin=subprocess.DEVNULL,
+):
     """Start bubblewrap with a filter of system calls: its process, and where it says what it started."""
     filter_fd = _memory_file(deny_list())
     info_read, info_write = os.pipe()
     options = ["--info-fd", str(info_write), "--seccomp", str(filter_fd), *more]
     try:
-        return _start(limits, options, command, (*passed, info_write, filter_fd), stdout), info_read
+        return _start(limits, options, command, (*passed, info_write, filter_fd), stdout, stdin), info_read
     except OSError as error:
         os.close(info_read)
         raise NoSandbox(f"bubblewrap could not be started ({error.strerror or error}). {SANDBOX_HELP}") from error
@@ -183,14 +205,16 @@ def _launch(limits: Limits, command: list[str], passed: tuple[int, ...], more=()
         os.close(filter_fd)
 
 
-def _start(limits: Limits, options: list[str], command: list[str], passed: tuple[int, ...], stdout) -> subprocess.Popen:
+def _start(
+    limits: Limits, options: list[str], command: list[str], passed: tuple[int, ...], stdout, stdin
+) -> subprocess.Popen:
     user = box_user()
-    identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    first, identity = as_user(user)
     return subprocess.Popen(
-        [*_walls(limits, user), *options, "--", *command],
+        [*first, *_walls(limits, user), *options, "--", *command],
         env={},
         cwd="/",
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
         pass_fds=passed,
@@ -222,6 +246,15 @@ def _resident(pid: int) -> int:
 def _resident_share(pid: int) -> int:
     """The same, but what several processes share is divided among them; takes a walk over all pages."""
     return _kilobytes(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def _seconds_ready(pid: int) -> float:
+    """The longest that one of a process's threads was ready to run and did not (/proc/PID/schedstat, in nanoseconds)."""
+    longest = 0
+    with contextlib.suppress(OSError, ValueError, IndexError):  # it ended meanwhile, or this kernel does not count
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            longest = max(longest, int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[1]))
+    return longest / 1e9
 
 
 def _bytes_of_file_records(pid: int) -> int:

@@ -4,18 +4,21 @@
 
 Each judgement is in the ledger before anything else is done with it, so a run can be ended at any moment and the
 same command goes on where it stopped. What has not changed since it was judged is not judged again. A submission that
-breaks anything on its way is graded as an empty one, with the reason, and the class goes on.
+breaks anything on its way is graded as an empty one, with the reason, and the class goes on. Where the database is a
+server, several runs may be at work on one class: each claims a submission before it looks at it, and ends when all are
+graded, whoever did it.
 """
 
 import errno
-import fcntl
 import platform
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 
 import nbformat
@@ -24,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gdlab.assignments import exercises_of
 from gdlab.grading.box import Limits
+from gdlab.grading.claims import AtWork, claims_on
 from gdlab.grading.course import (
     course_directory,
     enter_assignment,
@@ -32,8 +36,20 @@ from gdlab.grading.course import (
     nbgrader_log,
     nbgrader_settings,
 )
+from gdlab.grading.database import NoDatabase, is_shared, named
 from gdlab.grading.judging import Judged
-from gdlab.grading.ledger import ACCEPTED, DECLINED, DONE, GRADE, REGRADE, Entry, Ledger, Run, fingerprint
+from gdlab.grading.ledger import (
+    ACCEPTED,
+    DECLINED,
+    DONE,
+    GRADE,
+    REGRADE,
+    Entry,
+    Ledger,
+    Run,
+    fingerprint,
+    upgrade_ledger,
+)
 from gdlab.grading.needed import cells_to_leave_out
 from gdlab.grading.recording import Recorder
 from gdlab.grading.submission import Submission, find_submissions, sound_notebook
@@ -43,6 +59,8 @@ from gdlab.judge.verdict import Verdict
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 PACKAGES = ("numpy", "matplotlib", "ipython", "torch", "gdlab")
 BROKE = "Your notebook could not be graded as it is; ask your instructor."
+LONGEST_NAME = 128
+LOOK_EVERY = 0.2  # seconds between looks at what other graders have in hand
 
 
 class CannotRecord(Exception):
@@ -117,6 +135,7 @@ class ClassRun:
         judges: who judges, as `gdlab.grading.workers` makes them.
         limits: what the judges hold submissions to; a judgement under other limits is another judgement.
         seed: what the graded cases are drawn from; by default nobody can know it beforehand.
+        database: its URL; what the course's nbgrader_config.py names, or a file in `out`, where there is none.
         problems: sentences on what went wrong outside any verdict.
     """
 
@@ -126,9 +145,11 @@ class ClassRun:
     judges: Judges
     limits: Limits = field(default_factory=Limits)
     seed: int | None = None
+    database: str = ""
     problems: list[str] = field(default_factory=list)
     _released: dict[str, "Released"] = field(default_factory=dict)
     _provenances: dict[str, dict] = field(default_factory=dict)
+    _on_server: bool = False
 
     def find(self) -> list[Submission]:
         """The submissions to grade; raises `NoSubmissions`."""
@@ -146,7 +167,8 @@ class ClassRun:
             BadSettings: if the course's nbgrader_config.py is.
         """
         with self._open(submissions) as at_work:
-            run = at_work.ledger.open_run(GRADE, self.seed)
+            with at_work.claims.setting_up():
+                run = at_work.ledger.open_run(GRADE, self.seed)
             for notebook, entry in self._judged(at_work, run, submissions, at_work.ledger.made_before):
                 if graded := self._recorded_before(at_work, notebook, entry) or self._record(at_work, notebook, entry):
                     yield graded
@@ -158,7 +180,7 @@ class ClassRun:
         Raises:
             As `grade` does.
         """
-        with self._open(submissions) as at_work:
+        with self._open(submissions, alone=True) as at_work:
             run = at_work.ledger.open_run(REGRADE, self.seed)
             made = partial(at_work.ledger.made_in, run)
             for notebook, entry in self._judged(at_work, run, submissions, made):
@@ -166,10 +188,10 @@ class ClassRun:
 
     def accept(self, submissions: Sequence[Submission]) -> Iterator[Graded]:
         """Record what `regrade` judged."""
-        with self._open(submissions) as at_work:
+        with self._open(submissions, alone=True) as at_work:
             run = at_work.ledger.open_run(REGRADE, self.seed)
             entries = []
-            for notebook in self._read(submissions):
+            for notebook in filter(None, map(self._read, submissions)):
                 if entry := at_work.ledger.made_in(run, notebook.submission, notebook.fingerprint):
                     entries.append((notebook, entry.id))
             at_work.ledger.end_run(run, ACCEPTED)  # from here on `grade` would record the rest, should this be ended
@@ -179,43 +201,52 @@ class ClassRun:
 
     def decline(self, submissions: Sequence[Submission]) -> None:
         """Leave the gradebook as it is; the judgements stay in the ledger, marked as declined."""
-        with self._open(submissions) as at_work:
+        with self._open(submissions, alone=True) as at_work:
             at_work.ledger.end_run(at_work.ledger.open_run(REGRADE, self.seed), DECLINED)
 
     @contextmanager
-    def _open(self, submissions: Sequence[Submission]) -> Iterator[Recorder]:
-        """Everything that is written to, for this process alone."""
+    def _open(self, submissions: Sequence[Submission], alone: bool = False) -> Iterator[Recorder]:
+        """Everything that is written to: for this process alone, or with claims on each submission."""
+        where = str(self.out)
         with ExitStack() as stack:
             try:
                 self.out.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_alone_in(self.out))
-                course = course_directory(self.out, self.solutions)
-                book = stack.enter_context(gradebook(course))
-                self._released = {}
-                for assignment in sorted({submission.assignment for submission in submissions}):
-                    self._released[assignment] = Released(enter_assignment(course, assignment))
-                stack.enter_context(nbgrader_log())
-                recorder = Recorder(course, book, Ledger(book.db), nbgrader_settings(self.out))
+                course = course_directory(self.out, self.solutions, database=self.database)
+                self._on_server = is_shared(course.db_url)
+                where = named(course.db_url) if self._on_server else where
+                claims = stack.enter_context(claims_on(course.db_url, self.out, alone))
+                with claims.setting_up():
+                    book = stack.enter_context(gradebook(course))
+                    upgrade_ledger(book.engine)
+                    self._released = {}
+                    for assignment in sorted({submission.assignment for submission in submissions}):
+                        self._released[assignment] = Released(enter_assignment(course, assignment))
+                    stack.enter_context(nbgrader_log())
+                    recorder = Recorder(course, book, Ledger(book.db), nbgrader_settings(self.out), claims)
+            except (AtWork, NoDatabase) as error:
+                raise CannotRecord(str(error)) from error
             except (OSError, SQLAlchemyError) as error:
-                raise _cannot_record(self.out, error) from error
+                raise _cannot_record(where, error) from error
             try:
                 yield recorder
             except SQLAlchemyError as error:
-                raise _cannot_record(self.out, error) from error
+                raise _cannot_record(where, error) from error
 
-    def _read(self, submissions: Sequence[Submission]) -> Iterator[Notebook]:
-        for submission in submissions:
-            released = self._released[submission.assignment]
-            try:
-                node, note = sound_notebook(submission, released.node, released.name)
-            except Exception as error:
-                self.problems.append(f"{submission} was not graded: {type(error).__name__}: {last_line(str(error))}")
-                continue
-            cells = tuple(cell.source for cell in node.cells if cell.cell_type == "code")
-            leave_out = () if self.limits.pictures else tuple(sorted(cells_to_leave_out(cells, released.ungraded)))
-            yield Notebook(
-                submission, node, released.name, note, cells, leave_out, self._provenance(submission.assignment)
-            )
+    def _read(self, submission: Submission) -> Notebook | None:
+        released = self._released[submission.assignment]
+        if self._on_server and len(submission.student) > LONGEST_NAME:  # nbgrader's own columns; a file takes more
+            self.problems.append(f"{submission} was not graded: its name has more than {LONGEST_NAME} characters.")
+            return None
+        try:
+            node, note = sound_notebook(submission, released.node, released.name)
+        except Exception as error:
+            self.problems.append(f"{submission} was not graded: {type(error).__name__}: {last_line(str(error))}")
+            return None
+        cells = tuple(cell.source for cell in node.cells if cell.cell_type == "code")
+        leave_out = () if self.limits.pictures else tuple(sorted(cells_to_leave_out(cells, released.ungraded)))
+        return Notebook(
+            submission, node, released.name, note, cells, leave_out, self._provenance(submission.assignment)
+        )
 
     def _provenance(self, assignment: str) -> dict:
         """All that a judgement depends on beside the cells and the seed."""
@@ -232,32 +263,71 @@ class ClassRun:
     def _judged(
         self, at_work: Recorder, run: Run, submissions: Sequence[Submission], made: Callable[..., Entry | None]
     ) -> Iterator[tuple[Notebook, Entry]]:
-        """Each submission with its judgement: the one that `made` finds, or a new one, in the ledger before anything else."""
+        """Each submission with its judgement: the one that `made` finds, or a new one, in the ledger before anything else.
+
+        What other graders have in hand is looked at again once this one has nothing else to do: they may have judged it
+        by then, or they were ended. Nothing is waited for while this one holds a claim, so no two wait for each other.
+        """
+        left = list(submissions)
+        while left:
+            elsewhere: list[Submission] = []
+            yield from self._judged_once(at_work, run, left, made, elsewhere)
+            if len(elsewhere) == len(left):
+                time.sleep(LOOK_EVERY)
+            left = elsewhere
+
+    def _judged_once(
+        self,
+        at_work: Recorder,
+        run: Run,
+        submissions: Sequence[Submission],
+        made: Callable[..., Entry | None],
+        elsewhere: list[Submission],
+    ) -> Iterator[tuple[Notebook, Entry]]:
+        """One pass over submissions; those that other graders have in hand are added to `elsewhere`."""
+        claims = at_work.claims
         in_hand: dict[int, Notebook] = {}
         known: deque[tuple[Submission, int]] = deque()
 
         def tasks() -> Iterator[Task]:
-            for number, notebook in enumerate(self._read(submissions)):
-                if entry := made(notebook.submission, notebook.fingerprint):
-                    known.append((notebook.submission, entry.id))
-                else:
+            for number, submission in enumerate(submissions):
+                if not claims.take(submission):
+                    elsewhere.append(submission)
+                    continue
+                notebook = self._read(submission)
+                entry = notebook and made(submission, notebook.fingerprint)
+                if notebook and not entry:
                     in_hand[number] = notebook
                     yield self._task(number, notebook, run)
+                    continue
+                claims.give_back(
+                    submission
+                )  # a server has room for some thousand claims, not for those of a large class
+                if entry:
+                    known.append((submission, entry.id))
 
         def known_ones() -> Iterator[tuple[Notebook, Entry]]:
             while known:
                 submission, number = known.popleft()
-                for notebook in self._read([submission]):
+                if not claims.take(submission):
+                    elsewhere.append(submission)
+                    continue
+                if notebook := self._read(submission):
                     yield notebook, at_work.ledger.entry(number)
+                claims.give_back(submission)
 
         heavy = heavy_imports(released.text for released in self._released.values())
-        for number, judged in self.judges(tasks(), heavy):
-            yield from known_ones()
-            notebook = in_hand.pop(number)
-            yield notebook, self._enter(at_work, run, notebook, judged)
+        to_judge = tasks()
+        if first := next(to_judge, None):  # where nothing is to be judged, no judges are called
+            for number, judged in self.judges(chain([first], to_judge), heavy):
+                yield from known_ones()
+                notebook = in_hand.pop(number)
+                yield notebook, self._enter(at_work, run, notebook, judged)
+                claims.give_back(notebook.submission)
         yield from known_ones()
 
     def _enter(self, at_work: Recorder, run: Run, notebook: Notebook, judged: Judged) -> Entry:
+        at_work.claims.make_sure()
         note = notebook.note
         if judged.trouble:
             self.problems.append(f"{notebook.submission} broke the grader and counts as empty:\n{judged.trouble}")
@@ -277,10 +347,12 @@ class ClassRun:
         )
 
     def _recorded_before(self, at_work: Recorder, notebook: Notebook, entry: Entry) -> Graded | None:
-        """What stands already: this very judgement, handed in at this time, with its files in place."""
+        """What stands already: this very judgement, handed in at this time, with its files in place and up to date."""
         places = at_work.places(notebook.submission, notebook.name)
         stands = at_work.ledger.recorded(notebook.submission) == (entry.id, notebook.submission.handed_in)
         if not stands or not all(place.is_file() for place in places):
+            return None
+        if at_work.is_out_of_date(notebook.submission, places[1]):
             return None
         return Graded(notebook.submission, entry.judged.verdicts, entry.note, places[1], entry.id, unchanged=True)
 
@@ -290,7 +362,7 @@ class ClassRun:
             page = at_work.record(notebook.submission, notebook.node, notebook.name, entry)
         except (OSError, ValueError) as error:
             if getattr(error, "errno", None) in NO_PLACE:
-                raise _cannot_record(self.out, error) from error
+                raise _cannot_record(str(self.out), error) from error
             self.problems.append(
                 f"{notebook.submission} was not graded: {type(error).__name__}: {last_line(str(error))}"
             )
@@ -319,28 +391,12 @@ class Released:
         self.ungraded = frozenset(cell.source for cell in code if "nbgrader" not in cell.metadata)
 
 
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """No two runs write into one folder at once; the lock goes with the process."""
-    with open(out / ".gdlab-grading", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CannotRecord(
-                f"Another gdlab grade is at work in {out}. Wait for it, or grade into another folder (--out)."
-            ) from None
-        try:
-            yield
-        finally:
-            fcntl.flock(
-                lock, fcntl.LOCK_UN
-            )  # a process that is just being started may hold the file open a little longer
-
-
-def _cannot_record(out: Path, error: Exception) -> CannotRecord:
+def _cannot_record(where: str, error: Exception) -> CannotRecord:
+    """What a file system or database said, as a sentence: a server says first what happened, then what it might come from."""
     reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
+    said = str(reason).strip().partition("\n")[0]
     return CannotRecord(
-        f"{out} cannot be written to ({last_line(str(reason))}). What was judged so far is kept: mend that, and run the same command."
+        f"{where} cannot be written to ({said}). What was judged so far is kept: mend that, and run the same command."
     )
 
 

@@ -5,8 +5,9 @@ exercises/<assignment>/<notebook>.ipynb              what a learner gets, made b
 OUT/autograded/<student>/<assignment>/…              graded notebooks, readable by nbgrader's formgrader
 OUT/feedback/<student>/<assignment>/<notebook>.html
 OUT/release/<assignment>/<notebook>.ipynb            the same, for nbgrader's own commands
-OUT/gradebook.db                                     nbgrader's own database, and the ledger of judgements
-OUT/nbgrader_config.py                               nbgrader's settings, where the course has any (late penalties)
+OUT/gradebook.db                                     nbgrader's own database, and the ledger of judgements; or a server's
+OUT/nbgrader_config.py                               nbgrader's settings, where the course has any (late penalties, db_url)
+OUT/nbgrader_config.json                             those that `gdlab deadline --late-penalty` sets
 """
 
 import contextlib
@@ -21,12 +22,15 @@ from pathlib import Path
 
 import traitlets.log
 from nbgrader import __version__ as nbgrader_version
-from nbgrader.api import Gradebook
+from nbgrader.api import Course, Gradebook
 from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from sqlalchemy.exc import SAWarning
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config, JSONFileConfigLoader, PyFileConfigLoader
+
+from gdlab.grading.database import database_url, in_folder, named
+from gdlab.grading.migrations import require_todays_tables
 
 OTHER_CELLS = "Cannot add or remove cells"  # nbgrader's words where an assignment has changed since it was graded
 
@@ -40,16 +44,29 @@ class BadSettings(Exception):
 
 
 def course_directory(
-    out: Path, solutions: Path, submitted: Path | None = None, released: Path | None = None
+    out: Path, solutions: Path, submitted: Path | None = None, released: Path | None = None, database: str = ""
 ) -> CourseDirectory:
-    """nbgrader's description of a course whose results lie in `out`."""
+    """nbgrader's description of a course whose results lie in `out`.
+
+    Its database is the one that is named here, or that the course's nbgrader_config.py names, or else a file in `out`.
+
+    Raises:
+        NoDatabase: if it cannot be used.
+        BadSettings: if nbgrader_config.py is broken.
+    """
     config = Config()
     config.CourseDirectory.root = str(out)
     config.CourseDirectory.source_directory = str(solutions)
     config.CourseDirectory.submitted_directory = str(submitted or out / "submitted")
     config.CourseDirectory.release_directory = str(released or out / "release")
-    config.CourseDirectory.db_url = f"sqlite:///{out / 'gradebook.db'}"
+    named_in_settings = nbgrader_settings(out).CourseDirectory.get("db_url")
+    config.CourseDirectory.db_url = database_url(database or named_in_settings or in_folder(out))
     return CourseDirectory(config=config)
+
+
+def gradebook_of(out: Path, database: str = "") -> str:
+    """Where the grades of the course are, in words."""
+    return named(course_directory(out, out, database=database).db_url)
 
 
 def release(assignment: str, solutions: Path, exercises: Path) -> Path:
@@ -78,10 +95,8 @@ def enter_assignment(course: CourseDirectory, assignment: str) -> Path:
     sources = sorted(Path(course.source_directory, assignment).glob("*.ipynb"))
     if len(sources) != 1:
         raise CannotRelease(f"{course.source_directory}/{assignment} holds {len(sources)} notebooks; one is expected.")
-    stamp, source = (
-        folder / ".made-from",
-        hashlib.sha256(nbgrader_version.encode() + sources[0].read_bytes()).hexdigest(),
-    )
+    stamp = folder.with_name(f".{assignment}.made-from")  # not in the folder: all of that goes to learners
+    source = hashlib.sha256(nbgrader_version.encode() + sources[0].read_bytes()).hexdigest()
     released = folder / sources[0].name
     if not (
         stamp.is_file() and released.is_file() and stamp.read_text() == source and _in_gradebook(course, assignment)
@@ -107,7 +122,7 @@ def _generate(course: CourseDirectory, assignment: str) -> None:
             reason = last_line(said[0] if said else str(error))
             if any(OTHER_CELLS in entry for entry in said):
                 reason = (
-                    f"the gradebook {course.db_url.removeprefix('sqlite:///')} holds grades of an earlier version with other "
+                    f"the gradebook {named(course.db_url)} holds grades of an earlier version with other "
                     "exercises. Grade into another folder (--out), or move that gradebook away."
                 )
             raise CannotRelease(
@@ -141,20 +156,25 @@ def nbgrader_log() -> Iterator[list[str]]:
 
 
 def nbgrader_settings(out: Path) -> Config:
-    """The course's own nbgrader_config.py beside the gradebook, as every command of nbgrader reads it; raises `BadSettings`."""
-    path = out / "nbgrader_config.py"
-    if not path.is_file():
-        return Config()
-    try:
-        return PyFileConfigLoader(path.name, path=str(out)).load_config()
-    except Exception as error:  # it is a program, and may fail in any way
-        raise BadSettings(f"{path} could not be read: {type(error).__name__}: {error}") from error
+    """The course's own nbgrader_config.py and .json beside the gradebook, as every command of nbgrader reads them; raises `BadSettings`."""
+    settings = Config()
+    for name, loader in (("nbgrader_config.py", PyFileConfigLoader), ("nbgrader_config.json", JSONFileConfigLoader)):
+        if (out / name).is_file():
+            try:
+                settings.merge(loader(name, path=str(out)).load_config())
+            except Exception as error:  # the one is a program, and may fail in any way
+                raise BadSettings(f"{out / name} could not be read: {type(error).__name__}: {error}") from error
+    return settings
 
 
 @contextlib.contextmanager
 def gradebook(course: CourseDirectory) -> Iterator[Gradebook]:
-    """The open gradebook; made where there is none."""
+    """The open gradebook; made where there is none. Raises `NoDatabase` where an older nbgrader made it."""
+    require_todays_tables(course.db_url)
     with tools_on_path(), Gradebook(course.db_url, course.course_id) as book:
+        if book.db.get(Course, course.course_id) is None:  # nbgrader enters none without a name; a server insists
+            book.db.add(Course(id=course.course_id))
+            book.db.commit()
         yield book
 
 

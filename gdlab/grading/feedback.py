@@ -5,6 +5,7 @@ nbgrader's own `generate_feedback` works on the graded notebooks too; this page 
 instructors need, and shows verdicts instead of test code.
 """
 
+import re
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -20,10 +21,13 @@ from gdlab.grading.submission import Submission
 from gdlab.judge.verdict import STYLE, as_html, verdicts_in
 
 SHOWN_CHARACTERS = 4_000
+BY_HAND = re.compile(r'<meta name="set-by-hand" content="([0-9a-f]*)">')
 CODE = HtmlFormatter(cssclass="code", style="default")
 
 
-def feedback_page(submission: Submission, notebook: NotebookNode, entry: Entry, row: SubmittedNotebook) -> str:
+def feedback_page(
+    submission: Submission, notebook: NotebookNode, entry: Entry, row: SubmittedNotebook, by_hand: str
+) -> str:
     """The page of one graded notebook.
 
     Args:
@@ -31,11 +35,12 @@ def feedback_page(submission: Submission, notebook: NotebookNode, entry: Entry, 
         notebook: with outputs and verdicts in its cells.
         entry: the judgement, for the number by which it can be replayed.
         row: the gradebook's, with whatever an instructor has since changed by hand.
+        by_hand: a hash of that, which the page keeps, so that it can be told when it is out of date.
     """
     code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     left_out = set(entry.judged.left_out)
     shown = [cell for place, cell in enumerate(code_cells) if place not in left_out and cell.source.strip()]
-    return _template().render(
+    return template("feedback.html").render(
         student=submission.student,
         assignment=submission.assignment.replace("_", " "),
         note=entry.note,
@@ -47,7 +52,16 @@ def feedback_page(submission: Submission, notebook: NotebookNode, entry: Entry, 
         score=row.score,
         max_score=row.max_score,
         penalty=row.late_submission_penalty or 0,
+        comments=[(comment.name, comment.manual_comment) for comment in row.comments if comment.manual_comment],
+        by_hand=by_hand,
     )
+
+
+def set_by_hand_in(page: Path) -> str:
+    """The hash of what was set by hand when a page was written; "" where nothing was."""
+    with page.open(encoding="utf-8", errors="replace") as file:
+        found = BY_HAND.search(file.read(1000))
+    return found[1] if found else ""
 
 
 def _shown(cell) -> dict:
@@ -85,8 +99,7 @@ def _style() -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page's template, from beside this file: everything that is put into it is escaped."""
     folder = jinja2.FileSystemLoader(Path(__file__).parent)
-    return jinja2.Environment(loader=folder, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
-        "feedback.html"
-    )
+    return jinja2.Environment(loader=folder, autoescape=True, undefined=jinja2.StrictUndefined).get_template(name)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -30,12 +31,14 @@ class Judged(msgspec.Struct, frozen=True):
         verdicts: by exercise.
         left_out: the positions of the code cells that were not run, because they only draw.
         trouble: what went wrong in the grader itself; the notebook then counts as empty.
+        seconds: how long this took, the making of boxes included; 0 in ledgers that did not keep it.
     """
 
     outputs: tuple[tuple[Output, ...], ...]
     verdicts: dict[str, Verdict]
     left_out: tuple[int, ...] = ()
     trouble: str = ""
+    seconds: float = 0.0
 
 
 def judge_cells(
@@ -56,6 +59,7 @@ def judge_cells(
         leave_out: the positions of cells that need not run.
         pictures: whether verdicts show the learner's functions at work.
     """
+    began = time.monotonic()
     cells = ["" if position in leave_out else cell for position, cell in enumerate(cells)]
     left_out = tuple(sorted(leave_out))
     with make_box() as box:
@@ -64,12 +68,16 @@ def judge_cells(
         except BoxFailed as failure:
             lost = Failed(failure.kind, f"{failure} So none of its functions could be asked.")
             verdicts = {name: without_answer(exercise, lost, seed) for name, exercise in exercises.items()}
-            return Judged(((),) * len(cells), verdicts, left_out)
+            return Judged(((),) * len(cells), verdicts, left_out, seconds=_since(began))
         verdicts = {
             name: _judge_one(box, exercise, make_box, cells, seed, pictures) for name, exercise in exercises.items()
         }
         noted = {name: _with_notes(verdict, exercises[name], cells) for name, verdict in verdicts.items()}
-        return Judged(tuple(outputs), noted, left_out)
+        return Judged(tuple(outputs), noted, left_out, seconds=_since(began))
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 3)
 
 
 def _with_notes(verdict: Verdict, exercise: Exercise, cells: Sequence[str]) -> Verdict:

@@ -11,17 +11,33 @@ import hashlib
 import json
 import secrets
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, MetaData, String, Table, insert, select, update
+from sqlalchemy import (
+    Column,
+    Engine,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.orm import scoped_session
 
+from gdlab.grading.database import NoDatabase, named
 from gdlab.grading.judging import Judged
 from gdlab.grading.submission import Submission
 
 GRADE, REGRADE = "grade", "regrade"
+LAYOUT = 1  # of these tables; ledgers without a number have the first
 OPEN, DONE, ACCEPTED, DECLINED = "open", "done", "accepted", "declined"
 
 TABLES = MetaData()
@@ -58,6 +74,8 @@ RECORDINGS = Table(
     Column("handed_in", String(128), nullable=False),
     Column("made", String(32), nullable=False),
 )
+LAYOUTS = MetaData()  # apart: whoever only reads an older ledger adds nothing to it
+LAYOUT_OF = Table("gdlab_layout", LAYOUTS, Column("number", Integer, primary_key=True, autoincrement=False))
 
 
 @dataclass(frozen=True)
@@ -95,6 +113,29 @@ class Entry:
 def fingerprint(cells: tuple[str, ...], note: str, provenance: Mapping) -> str:
     """SHA-256 of all that a judgement depends on, save the seed of its cases."""
     return hashlib.sha256(json.dumps([cells, note, provenance], sort_keys=True).encode()).hexdigest()
+
+
+def upgrade_ledger(engine: Engine) -> None:
+    """Make the ledger's tables where there are none, and note their layout; raises `NoDatabase` if it is a newer one."""
+    require_known_layout(engine)
+    with engine.begin() as connection:
+        TABLES.create_all(connection)
+        LAYOUTS.create_all(connection)
+        if connection.execute(select(func.count()).select_from(LAYOUT_OF)).scalar_one() == 0:
+            connection.execute(insert(LAYOUT_OF).values(number=LAYOUT))
+
+
+def require_known_layout(engine: Engine) -> None:
+    """Raises `NoDatabase` where a newer gdlab has written the ledger: what that means nobody knows yet."""
+    if not inspect(engine).has_table(LAYOUT_OF.name):
+        return
+    with engine.connect() as connection:
+        number = connection.execute(select(func.max(LAYOUT_OF.c.number))).scalar_one()
+    if number is not None and number > LAYOUT:
+        raise NoDatabase(
+            f"The ledger in {named(str(engine.url))} was written by a newer gdlab (layout {number}, this one knows "
+            f"{LAYOUT}). Use that one."
+        )
 
 
 class Ledger:
@@ -167,6 +208,25 @@ class Ledger:
         row = self._session.execute(query.where(JUDGEMENTS.c.fingerprint == mark).limit(1)).first()
         return _entry(row) if row else None
 
+    def standing(self) -> Iterator[Entry]:
+        """The judgement that stands in the gradebook for each submission, by assignment and learner."""
+        latest = select(func.max(RECORDINGS.c.id)).group_by(RECORDINGS.c.student, RECORDINGS.c.assignment)
+        query = select(JUDGEMENTS).join(RECORDINGS, RECORDINGS.c.judgement == JUDGEMENTS.c.id)
+        query = query.where(RECORDINGS.c.id.in_(latest)).order_by(JUDGEMENTS.c.assignment, JUDGEMENTS.c.student)
+        for row in self._session.execute(query):
+            yield _entry(row)
+
+    def earlier(self, entry: Entry) -> list[Entry]:
+        """What the same learner had handed in of that assignment before and got recorded, the latest first; each version once."""
+        query = select(JUDGEMENTS).join(RECORDINGS, RECORDINGS.c.judgement == JUDGEMENTS.c.id).distinct()
+        query = query.where(_of(JUDGEMENTS, entry), JUDGEMENTS.c.id < entry.id).order_by(JUDGEMENTS.c.id.desc())
+        versions: dict[tuple[str, ...], Entry] = {}
+        for row in self._session.execute(query):
+            before = _entry(row)
+            versions.setdefault(before.cells, before)
+        versions.pop(entry.cells, None)  # the same notebook judged anew is no other version
+        return list(versions.values())
+
     def recorded(self, submission: Submission) -> tuple[int, str] | None:
         """Which judgement on a submission stands in the gradebook, and when that was handed in."""
         query = select(RECORDINGS.c.judgement, RECORDINGS.c.handed_in).where(_of(RECORDINGS, submission))
@@ -182,7 +242,7 @@ class Ledger:
         )
 
 
-def _of(table: Table, submission: Submission):
+def _of(table: Table, submission: Submission | Entry):
     return (table.c.student == submission.student) & (table.c.assignment == submission.assignment)
 
 

@@ -35,6 +35,10 @@ class NoWalls:
         """Nobody watches: it is the learner's own machine."""
         return False
 
+    def seconds_kept_waiting(self, copies_only: bool) -> float:
+        """Nobody counts: what else runs here is the learner's own affair."""
+        return 0.0
+
     def ended_from_outside(self) -> bool:
         """Nobody can tell."""
         return False

@@ -5,26 +5,33 @@ its own plugin for late submissions, but in one transaction: a submission is rec
 it twice changes nothing. Manual scores, extra credit, comments and extensions that were set in formgrader stay.
 """
 
+import hashlib
+import secrets
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook, SubmittedNotebook
+from nbgrader.api import Assignment, Comment, Grade, Gradebook, SubmittedAssignment, SubmittedNotebook
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import compute_checksum, is_solution, is_task
+from sqlalchemy import select
 from traitlets.config import Config
 
+from gdlab.grading.claims import Claims
 from gdlab.grading.course import nbgrader_log
-from gdlab.grading.feedback import feedback_page
+from gdlab.grading.feedback import feedback_page, set_by_hand_in
 from gdlab.grading.judging import check_id, write_outputs
 from gdlab.grading.ledger import Entry, Ledger
 from gdlab.grading.submission import Submission
 
 NO_RESPONSE = "No response."
+NOBODYS = {"timestamp.txt": str, "submission_secret.txt": lambda: secrets.token_hex(64)}
+"""What stands in for a time and a secret: `nbgrader release_feedback` ends for the whole class where one learner has none."""
 
 
 @dataclass
@@ -36,12 +43,15 @@ class Recorder:
         gradebook: nbgrader's.
         ledger: in the same database.
         config: the course's nbgrader settings, among them the plugin for late submissions.
+        claims: what this grader may record.
     """
 
     course: CourseDirectory
     gradebook: Gradebook
     ledger: Ledger
     config: Config
+    claims: Claims
+    _since: dict[str, tuple[frozenset[str], dict[str, str]]] = field(default_factory=dict)
 
     def places(self, submission: Submission, name: str) -> tuple[Path, Path]:
         """Where a submission's graded notebook and its page belong."""
@@ -54,14 +64,18 @@ class Recorder:
         graded, page = self.places(submission, name)
         write_outputs(notebook, entry.judged)
         try:
+            self.claims.alone_with(submission.student, self.gradebook.db)
             with _committed_later(self.gradebook):
                 row = self._submission_row(submission, name)
             self._set_scores(row, notebook, entry)
             self._set_penalty(row, submission)
             write_whole(graded, as_json(notebook))
-            if submission.handed_in:
-                write_whole(graded.with_name("timestamp.txt"), submission.handed_in)
-            write_whole(page, feedback_page(submission, notebook, entry, row))
+            for beside, text in (("timestamp.txt", submission.handed_in), ("submission_secret.txt", submission.secret)):
+                if text:
+                    write_whole(graded.with_name(beside), text)
+                write_whole(page.with_name(beside), text or NOBODYS[beside]())
+            by_hand = self._by_hand(submission.assignment, submission.student).get(submission.student, "")
+            write_whole(page, feedback_page(submission, notebook, entry, row, by_hand))
             self.ledger.note_recorded(entry, submission.handed_in)
             self.gradebook.db.commit()
         except BaseException:
@@ -78,10 +92,13 @@ class Recorder:
     def _set_scores(self, row: SubmittedNotebook, notebook: NotebookNode, entry: Entry) -> None:
         """The automatic part of every grade and comment; what an instructor set by hand is not touched."""
         points = {check_id(name): verdict.points for name, verdict in entry.judged.verdicts.items()}
+        stands = self.ledger.recorded(entry)
+        judged_anew = stands is None or stands[0] != entry.id
         for grade in row.grades:
             if grade.name in points:
                 grade.auto_score = points[grade.name]
-                grade.needs_manual_grade = grade.manual_score is not None  # as nbgrader does: look at it again
+                if judged_anew:  # as nbgrader does: look at it again
+                    grade.needs_manual_grade = grade.manual_score is not None
         marked = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
         for comment in row.comments:
             cell = marked.get(comment.name)
@@ -93,15 +110,56 @@ class Recorder:
 
     def _set_penalty(self, row: SubmittedNotebook, submission: Submission) -> None:
         """What the course's plugin takes off for lateness; extensions granted in the gradebook count."""
-        row.late_submission_penalty = None
-        late = row.assignment.total_seconds_late
-        if late > 0:
-            with nbgrader_log():
-                step = AssignLatePenalties(config=self.config)
-                step.init_plugin()
-                penalty = step.plugin_inst.late_submission_penalty(submission.student, row.score, late)
-                row.late_submission_penalty = None if penalty is None else step._check_late_penalty(row, penalty)
+        row.late_submission_penalty = self._penalty(row, submission.student)
         self.gradebook.db.flush()
+
+    def _penalty(self, row: SubmittedNotebook, student: str) -> float | None:
+        late = row.assignment.total_seconds_late
+        if late <= 0:
+            return None
+        with nbgrader_log():
+            step = AssignLatePenalties(config=self.config)
+            step.init_plugin()
+            penalty = step.plugin_inst.late_submission_penalty(student, row.score, late)
+            return None if penalty is None else step._check_late_penalty(row, penalty)
+
+    def is_out_of_date(self, submission: Submission, page: Path) -> bool:
+        """Whether the gradebook says other than what was recorded: of what is set by hand, or of what lateness costs."""
+        assignment, student = submission.assignment, submission.student
+        if assignment not in self._since:
+            self._since[assignment] = self._penalised_otherwise(assignment), self._by_hand(assignment)
+        penalised, by_hand = self._since[assignment]
+        return student in penalised or by_hand.get(student, "") != set_by_hand_in(page)
+
+    def _penalised_otherwise(self, assignment: str) -> frozenset[str]:
+        """Whose points would now be cut by more or less than they were: deadline, extension or policy have changed since."""
+        rows = self.gradebook.assignment_submissions(assignment)
+        concerned = [row for row in rows if row.total_seconds_late > 0 or row.late_submission_penalty]
+        return frozenset(
+            row.student.id
+            for row in concerned
+            for notebook in row.notebooks
+            if (self._penalty(notebook, row.student.id) or 0) != (notebook.late_submission_penalty or 0)
+        )
+
+    def _by_hand(self, assignment: str, student: str = "") -> dict[str, str]:
+        """A hash of the scores and comments that were set by hand for each learner, or for one; no entry where none were."""
+        scores = select(SubmittedAssignment.student_id, Grade.cell_id, Grade.manual_score, Grade.extra_credit)
+        comments = select(SubmittedAssignment.student_id, Comment.cell_id, Comment.manual_comment)
+        found: dict[str, list[tuple]] = defaultdict(list)
+        for query, kind, what in (
+            (scores, Grade, Grade.manual_score.is_not(None) | Grade.extra_credit.is_not(None)),
+            (comments, Comment, Comment.manual_comment.is_not(None)),
+        ):
+            query = query.join(SubmittedNotebook, kind.notebook_id == SubmittedNotebook.id)
+            query = query.join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            query = query.join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            query = query.where(what, Assignment.name == assignment)
+            if student:
+                query = query.where(SubmittedAssignment.student_id == student)
+            for learner, *entry in self.gradebook.db.execute(query):
+                found[learner].append((kind.__name__, *entry))
+        return {learner: hashlib.sha256(repr(sorted(all_)).encode()).hexdigest() for learner, all_ in found.items()}
 
 
 @contextmanager

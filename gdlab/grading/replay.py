@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import create_engine, inspect
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import scoped_session, sessionmaker
-
 from gdlab.grading.box import Limits
-from gdlab.grading.ledger import JUDGEMENTS, Entry, Ledger
+from gdlab.grading.ledger import Entry, Ledger
+from gdlab.grading.results import NoGradebook, open_results
 from gdlab.grading.workers import Task, heavy_imports, in_cold_boxes, in_warm_boxes
 from gdlab.judge.verdict import Verdict
 
@@ -49,22 +46,13 @@ def replay(out: Path, number: int, cold: bool = False) -> Replayed:
 
 def find_entry(out: Path, number: int) -> Entry:
     """The entry of a judgement; raises `NoJudgement`."""
-    database = out / "gradebook.db"
-    if not database.is_file():
-        raise NoJudgement(f"There is no gradebook in {out}; name the folder of the results with --out.")
-    engine = create_engine(f"sqlite:///{database}")
     try:
-        if JUDGEMENTS.name not in inspect(engine).get_table_names():
-            raise NoJudgement(f"{database} has no ledger of judgements; it was not written by gdlab grade.")
-        session = scoped_session(sessionmaker(bind=engine))
-        entry = Ledger(session).entry(number)
-        session.remove()
-    except SQLAlchemyError as error:
-        raise NoJudgement(f"{database} could not be read ({error.__cause__ or error}).") from error
-    finally:
-        engine.dispose()
+        with open_results(out) as book:
+            entry = Ledger(book.db).entry(number)
+    except NoGradebook as error:
+        raise NoJudgement(str(error)) from error
     if entry is None:
         raise NoJudgement(
-            f"There is no judgement {number} in {database}. A page of feedback says its number at the end."
+            f"There is no judgement {number} in {out / 'gradebook.db'}. A page of feedback says its number at the end."
         )
     return entry

@@ -8,6 +8,7 @@ at all is graded as the empty notebook, and the reason is kept.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from gdlab.assignments import assignments
 
 MOST_BYTES = 50 << 20
 MOST_CELLS = 2_000
+SECRET = re.compile("[0-9a-f]{128}")
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,25 @@ class Submission:
     @property
     def handed_in(self) -> str:
         """The time in nbgrader's timestamp.txt, "" where there is none that can be read."""
-        path = self.folder / "timestamp.txt"
-        if not path.is_file() or path.is_symlink():
-            return ""
-        text = path.read_bytes()[:100].decode("utf-8", "replace").strip()
+        text = self._short_text("timestamp.txt")
         try:
             parse_utc(text)
         except (ValueError, OverflowError):
             return ""
         return text
+
+    @property
+    def secret(self) -> str:
+        """By which `nbgrader fetch_feedback` finds a page in the exchange; "" for what did not come through one."""
+        text = self._short_text("submission_secret.txt")
+        return text if SECRET.fullmatch(text) else ""
+
+    def _short_text(self, name: str) -> str:
+        """A short text that nbgrader puts beside a submission, which a learner may have changed."""
+        path = self.folder / name
+        if not path.is_file() or path.is_symlink():
+            return ""
+        return path.read_bytes()[:200].decode("utf-8", "replace").replace("\x00", "").strip()
 
 
 class NoSubmissions(Exception):

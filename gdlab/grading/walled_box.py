@@ -17,6 +17,7 @@ from gdlab.judge.answer import Failed, Oracle, Reply, Seed
 from gdlab.judge.plain import NotPlain, plain
 
 KINDS = frozenset({"raised", "untouched", "missing", "ended", "unreadable"})
+MOST_TIMES_LONGER = 5
 MOST_SENTENCE = 1_000
 ERROR_CHARACTERS = 1_000
 CELLS_OF_OUTPUT = 16  # that may each use up what a cell may say; the others then say nothing
@@ -73,6 +74,7 @@ class WalledBox:
         if self._walls is None:
             self._open()
             self._run_cells()
+        self._granted = 0.0
         boxed = BoxedFunction(self._channel, self._limits.function_seconds)
         boxed.ask_for(wire.Ask(name, exercise or name, position))
         yield boxed
@@ -85,13 +87,21 @@ class WalledBox:
 
     def _open(self) -> None:
         self._walls = self._raise_walls(self._limits)
-        self._channel = wire.Channel(*self._walls.ends, wire.FROM_BOX, self._watch_memory)
+        self._channel = wire.Channel(*self._walls.ends, wire.FROM_BOX, self._watch_memory, self._time_lost_to_others)
+        self._granted, self._cells_have_run = 0.0, False
         self._wait_until_it_stands()
 
     def _watch_memory(self) -> None:
         """No limit of the kernel's bounds the sum over a box's processes."""
         if self._walls.holds_more_than(self._limits.memory_bytes):
             raise TooMuchMemory
+
+    def _time_lost_to_others(self) -> float:
+        """What a box could not run because others had the processors is not held against it, within bounds."""
+        lost = self._walls.seconds_kept_waiting(copies_only=self._cells_have_run)
+        lost = min(lost, MOST_TIMES_LONGER * self._limits.function_seconds)
+        more, self._granted = lost - self._granted, max(lost, self._granted)
+        return more
 
     def _wait_until_it_stands(self) -> None:
         """Nothing of the learner's is sent before the runner has been seen to be walled off."""
@@ -108,7 +118,7 @@ class WalledBox:
             raise
 
     def _run_cells(self) -> list[tuple[wire.Output, ...]]:
-        limits, deadline = self._limits, time.monotonic() + self._limits.cells_seconds
+        limits, deadline, self._channel.put_off = self._limits, time.monotonic() + self._limits.cells_seconds, 0.0
         start = wire.Start(
             cells=self._cells,
             cell_seconds=limits.cell_seconds,
@@ -134,6 +144,7 @@ class WalledBox:
             raise self._broken(ENDED_IN_CELL, len(ran), "ended") from None
         if not isinstance(frame, wire.Ready) or len(ran) != len(self._cells):
             raise self._broken(GARBAGE, len(ran), "ended")
+        self._cells_have_run = True
         return ran
 
     def _broken(self, sentence: str, cell: int, kind: str) -> BoxFailed | BoxTaken:
@@ -162,11 +173,11 @@ class BoxedFunction:
     @contextmanager
     def _clock(self) -> Iterator[float]:
         """A deadline, by the seconds that are left; what is used up meanwhile is taken off them."""
-        began = time.monotonic()
+        began, self._channel.put_off = time.monotonic(), 0.0
         try:
             yield began + self._left
         finally:
-            self._left -= time.monotonic() - began
+            self._left -= time.monotonic() - began - self._channel.put_off
 
     def ask_for(self, ask: wire.Ask) -> None:
         """Have the box make a copy of itself that answers for one function."""

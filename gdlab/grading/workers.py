@@ -15,6 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from itertools import islice
+from multiprocessing.connection import wait as wait_until_ready
+from threading import Thread
 from typing import Protocol
 
 import msgspec
@@ -169,13 +171,20 @@ _at_work: dict = {}
 
 
 def _begin(limits: Limits, heavy: tuple[str, ...], shared: tuple) -> None:
-    """A worker's start: it ends with the process it was copied from, which ends with the run; Ctrl-C is left to that."""
+    """A worker's start: it ends with the run and with the process it was copied from; Ctrl-C is left to the run."""
     parent = os.getppid()
+    Thread(target=_end_with_run, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent == 1 or os.getppid() != parent:
         os._exit(0)
     _at_work.update(limits=limits, server=ForkServer(heavy, shared))
+
+
+def _end_with_run() -> None:
+    """The process that workers are copies of cannot see a killed run go: each of them holds a line to it open."""
+    wait_until_ready([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _judge(task: Task) -> bytes:

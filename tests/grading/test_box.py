@@ -275,6 +275,13 @@ def test_without_bubblewrap_grading_refuses_with_one_sentence(monkeypatch):
         bubblewrap.find_bubblewrap.cache_clear()
 
 
+def test_a_machine_without_setpriv_changes_the_user_by_itself(monkeypatch):
+    monkeypatch.setattr(stepdown, "_setpriv", lambda: None)
+    with WalledBox(Limits()) as box:
+        [[came]] = box.run_cells(["import os; os.getuid(), os.getgid(), os.getgroups()"])
+    assert "0" not in came.text.strip("()").split(", ")[:2]
+
+
 def test_tearing_down_ends_every_process_in_the_box():
     daemon = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)"
     with WalledBox(QUICK) as box:

@@ -1,36 +1,10 @@
 """What an instructor sees: nbgrader's own formgrader, a running one, on a class that was graded here."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-
-STARTS_WITHIN = 120
-EXTENSIONS = "{'nbgrader.server_extensions.formgrader': True}"
-
-
-class Formgrader:
-    """A running formgrader: `get` fetches a page, `ask` an answer of its interface."""
-
-    def __init__(self, url: str):
-        self.url = url
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=60) as page:
-            return page.read().decode()
-
-    def ask(self, path: str):
-        return json.loads(self.get(f"/formgrader/api/{path}"))
-
-    def submission_of(self, student: str) -> dict:
-        return next(s for s in self.ask("submitted_notebooks/update_rule/update_rule") if s["student"] == student)
 
 
 @pytest.fixture(scope="module")
@@ -45,41 +19,9 @@ def graded(hand_in, grade_class, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def formgrader(graded, tmp_path_factory):
-    scratch = tmp_path_factory.mktemp("jupyter")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own_folders = {
-        name: str(scratch / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    }
-    with open(scratch / "log", "wb") as log:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
-                *(f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="),
-                *(f"--ServerApp.root_dir={graded}", f"--ServerApp.jpserver_extensions={EXTENSIONS}"),
-            ],
-            cwd=graded,
-            env=os.environ | own_folders,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        running = Formgrader(f"http://127.0.0.1:{port}")
-        deadline = time.monotonic() + STARTS_WITHIN
-        while True:
-            try:
-                running.get("/api/status")
-                break
-            except OSError:
-                assert server.poll() is None and time.monotonic() < deadline, (scratch / "log").read_text()[-3000:]
-                time.sleep(0.1)
+def formgrader(graded, open_formgrader):
+    with open_formgrader(graded) as running:
         yield running
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def test_formgrader_lists_the_scores(formgrader):

@@ -1,17 +1,19 @@
 """Never lose anything: what was judged stays judged, whatever happens to the run, and nothing an instructor set is overwritten."""
 
 import datetime
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from nbgrader.api import Gradebook
 
-from gdlab.bench.kills import endure
+from gdlab.bench.kills import KINDS, endure, still_there
 from gdlab.grading import class_run as class_run_module
 from gdlab.grading.box import Limits
 from gdlab.grading.class_run import CannotRecord, ClassRun
@@ -232,6 +234,30 @@ def test_what_an_instructor_set_by_hand_survives_a_regrade(course):
     assert "less 8 for lateness" in page
 
 
+def test_what_an_instructor_sets_by_hand_reaches_the_learners_page_without_a_new_judgement(course):
+    course.grade()
+    page = course.out / "feedback" / "ben" / "update_rule" / "update_rule.html"
+    with course.gradebook() as book:
+        grade = book.find_grade("check_descend", "update_rule", "update_rule", "ben")
+        grade.manual_score, grade.needs_manual_grade = 4, False
+        book.find_comment("descend", "update_rule", "update_rule", "ben").manual_comment = "Only <b>nearly</b>."
+        book.db.commit()
+    course.grade()
+    assert "7 of 20 points" in page.read_text() and "on descend:</strong> Only &lt;b&gt;nearly" in page.read_text()
+    written = page.stat().st_mtime_ns
+    course.grade()
+    assert page.stat().st_mtime_ns == written  # now it is up to date
+    with course.gradebook() as book:
+        grade = book.find_grade("check_descend", "update_rule", "update_rule", "ben")
+        assert not grade.needs_manual_grade  # nothing was judged anew, so there is nothing to look at again
+        grade.manual_score = None
+        book.find_comment("descend", "update_rule", "update_rule", "ben").manual_comment = None
+        book.db.commit()
+    course.grade()
+    assert "3 of 20 points" in page.read_text() and "instructor on" not in page.read_text()
+    assert course.judges.judged == 3
+
+
 def test_an_untouched_stub_is_marked_as_no_response(course, hand_in):
     hand_in(course.submitted, "dora", step="", walk="")
     course.grade()
@@ -327,8 +353,8 @@ def test_the_page_says_the_number_under_which_it_can_be_made_again(course):
 
 def test_killed_runs_workers_servers_and_boxes_lose_nothing(course, tmp_path):
     """The short form of `gdlab bench kills`."""
-    *_, toll = endure(course.submitted, tmp_path / "kills", times=3, seed=3)
-    assert toll.faults == [] and toll.killed.total() == 3
+    *_, toll = endure(course.submitted, tmp_path / "kills", times=4, seed=3)
+    assert toll.faults == [] and toll.killed == dict.fromkeys(KINDS, 1)
 
 
 def test_a_worker_that_was_killed_takes_nothing_with_it(course, monkeypatch):
@@ -351,6 +377,47 @@ def test_a_worker_that_was_killed_takes_nothing_with_it(course, monkeypatch):
     script.write_text(program)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout.strip() == "[0, 1, 2, 3]", done.stderr
+
+
+def test_workers_that_end_leave_nothing_in_the_temporary_folder(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(
+        "from gdlab.grading import workers\nfrom gdlab.grading.box import Limits\n"
+        "if __name__ == '__main__':\n"
+        "    tasks = [workers.Task(n, 'update_rule', ('x = 1',), (), (), 1) for n in range(4)]\n"
+        "    print(len(list(workers.in_warm_boxes(Limits(), 2)(tasks))))\n"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch).chmod(0o755)  # boxes have to reach it
+        done = subprocess.run(
+            [sys.executable, script],
+            env=os.environ | {"TMPDIR": scratch},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.stdout.strip() == "4", done.stderr
+        assert os.listdir(scratch) == []
+
+
+def test_a_run_that_was_killed_leaves_no_process_behind(tmp_path):
+    """Workers, the process that they are copies of, the fork server, and the boxes that wait for the next notebook."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import json, os, signal\nfrom gdlab.bench.kills import below\nfrom gdlab.grading import workers\n"
+        "from gdlab.grading.box import Limits\n"
+        "if __name__ == '__main__':\n"
+        "    tasks = [workers.Task(n, 'update_rule', ('x = 1',), (), (), 1) for n in range(4)]\n"
+        "    for _ in workers.in_warm_boxes(Limits(), 2)(tasks):\n"
+        "        print(json.dumps(below(os.getpid())), flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with (tmp_path / "below.json").open("w") as said:  # a pipe would be held open by what stays
+        subprocess.run([sys.executable, script], stdout=said, stderr=subprocess.DEVNULL, check=False, timeout=300)
+    helpers = {int(pid): kind for pid, kind in json.loads((tmp_path / "below.json").read_text()).items()}
+    assert {"worker", "fork server", "box"} <= set(helpers.values())
+    assert still_there(helpers) == []
 
 
 def test_one_after_the_other_needs_no_worker(course):

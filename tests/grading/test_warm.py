@@ -76,6 +76,67 @@ def test_cells_functions_errors_and_plots_are_the_cold_boxes_own(server):
         assert from_warm == from_cold, cell
 
 
+@pytest.mark.parametrize("threads", [0, 1], ids=["alone", "beside a thread of the notebook's"])
+def test_pythons_generator_stands_where_the_cells_left_it_whoever_asks_and_however_often(threads, server):
+    cells = [
+        f"import random, threading, time\nfor _ in range({threads}): threading.Thread(target=time.sleep, args=(60,)).start()",
+        "random.random()\ndef f(x):\n    return random.random()",
+    ]
+    drawn = set()
+    for walls in (server.raise_walls, server.raise_walls, None):
+        with WalledBox(Limits(), walls) as box:
+            box.run_cells(cells)
+            for _ in range(2):
+                with box.function("f") as answer:
+                    drawn.add(answer({"x": 0.0}).value)
+    assert len(drawn) == 1
+
+
+def test_importing_torch_is_not_on_a_functions_own_time(warm_box):
+    """Importing takes seconds, and every function is asked in a copy of its own."""
+    with warm_box(Limits(function_seconds=0.5)) as box:
+        box.run_cells(["def f(x):\n    import torch\n    return torch.tensor(x) * 2"])
+        for _ in range(2):
+            with box.function("f") as answer:
+                assert answer({"x": 1.5}).value == 3.0
+
+
+@pytest.fixture
+def busy_processor():
+    """One of this machine's processors, on which four others work all the time."""
+    chosen = min(os.sched_getaffinity(0))
+    program = f"import os, time; os.sched_setaffinity(0, {{{chosen}}}); end = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
+    others = [subprocess.Popen([sys.executable, "-S", "-c", program], start_new_session=True) for _ in range(4)]
+    yield chosen
+    for other in others:
+        other.kill()
+        other.wait()
+
+
+WORK = """
+import time
+def work(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return seconds
+"""
+
+
+@pytest.mark.parametrize("work", [0.6, 100.0], ids=["enough time of its own", "never enough"])
+def test_time_that_others_took_is_not_held_against_a_function(work, warm_box, busy_processor):
+    with warm_box() as box:
+        box.run_cells([WORK])
+        for pid in bubblewrap.descendants(box._walls.roots()):
+            os.sched_setaffinity(pid, {busy_processor})
+        with box.function("work") as answer:
+            if work < QUICK.function_seconds:
+                assert answer({"seconds": work}).value == work
+            else:
+                with pytest.raises(Failed, match="still running"):
+                    answer({"seconds": work})
+
+
 def test_the_kernel_says_that_a_copy_has_nothing_left(warm_box):
     with warm_box() as box:
         status = Path(f"/proc/{box._walls.runner}/status").read_text()
@@ -403,7 +464,7 @@ def _boxes() -> set[int]:
                 (entry / "cmdline").read_bytes(),
                 (entry / "stat").read_text().rpartition(")")[2].split()[1],
             )
-            if b"bwrap" in command and b"sleep infinity" in command and int(parent) in (1, os.getpid()):
+            if b"bwrap" in command and b"cat >/dev/null" in command and int(parent) in (1, os.getpid()):
                 found.add(int(entry.name))
         except OSError:
             continue

@@ -15,14 +15,16 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import enter
 from environment import ENVIRONMENT
+from fork import fork
 from stepdown import become
 
 HERE, BOX = sys.path[0], "/box"
@@ -46,6 +48,7 @@ def main(socket_fd: int, user: str, folders: str, heavy: list[str]) -> None:
     import runner  # after the signal is set: what it imports starts no process
 
     warm_up(runner, heavy)
+    ours = modules_from(HERE)
     gc.collect()
     gc.freeze()
     gather_in_huge_pages()
@@ -58,12 +61,12 @@ def main(socket_fd: int, user: str, folders: str, heavy: list[str]) -> None:
         if not message:
             shutil.rmtree(HERE, ignore_errors=True)
             return
-        connection.send(message[: enter.REQUEST.size] + copy_into_box(message, *fds, runner))
+        connection.send(message[: enter.REQUEST.size] + copy_into_box(message, *fds, runner, ours))
         for fd in fds:
             os.close(fd)
 
 
-def warm_up(runner, heavy: list[str]) -> None:
+def warm_up(runner: ModuleType, heavy: list[str]) -> None:
     """Pay now for what the first cell of every notebook would pay for."""
     shell = runner.make_shell()
     import gdlab.figures  # noqa: F401
@@ -72,8 +75,10 @@ def warm_up(runner, heavy: list[str]) -> None:
         with suppress(ImportError):  # whoever needs it will be told in their own cell
             __import__(name)
     if "matplotlib.pyplot" in heavy:
+        runner.set_picture_formats(shell, {"png"})
         shell.run_cell("import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.title('$x$'); plt.show()\ndel plt")
         shell.reset(new_session=True)
+        runner.set_picture_formats(shell, set())
 
 
 def gather_in_huge_pages() -> None:
@@ -98,17 +103,19 @@ def own_memory() -> Iterator[tuple[int, int]]:
                 yield int(start, 16), int(end, 16)
 
 
-def copy_into_box(message: bytes, pidfd: int, read_fd: int, write_fd: int, runner) -> bytes:
+def copy_into_box(
+    message: bytes, pidfd: int, read_fd: int, write_fd: int, runner: ModuleType, ours: Sequence[ModuleType]
+) -> bytes:
     """Make one copy, in the box of the process that `pidfd` is of: its process number, or "!" and why there is none."""
     (pid,), program = enter.REQUEST.unpack_from(message), message[enter.REQUEST.size :]
     told, tell = os.pipe()
-    if os.fork() == 0:
+    if fork() == 0:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             enter.join(pidfd, pid)
-            copy = os.fork()  # the first process inside
+            copy = fork()  # the first process inside
             if copy == 0:
-                run(runner, read_fd, write_fd, program)
+                run(runner, ours, read_fd, write_fd, program)
             os.write(tell, str(copy).encode())
         except OSError as error:
             os.write(tell, f"!{error.strerror or error}".encode())
@@ -119,17 +126,27 @@ def copy_into_box(message: bytes, pidfd: int, read_fd: int, write_fd: int, runne
         return said.read() or b"!it ended before it said anything"
 
 
-def run(runner, read_fd: int, write_fd: int, program: bytes) -> None:
+def run(runner: ModuleType, ours: Sequence[ModuleType], read_fd: int, write_fd: int, program: bytes) -> None:
     """Become the runner of this box."""
     try:
         enter.give_up_everything((read_fd, write_fd), program)
-        move_in()
+        move_in(ours)
         runner.main(read_fd, write_fd)
     finally:
         os._exit(0)
 
 
-def move_in() -> None:
+def modules_from(folder: str) -> list[ModuleType]:
+    """The modules whose files lie in a folder; a copy that looked at all modules would have to copy most of its memory."""
+    modules = [(module, vars(module)) for module in list(sys.modules.values())]
+    return [
+        m
+        for m, names in modules
+        if any(str(p).startswith(folder) for p in (names.get("__file__"), *names.get("__path__", ())))
+    ]
+
+
+def move_in(ours: Sequence[ModuleType]) -> None:
     """From here on, what is ours lies where the box has it."""
     os.environ.clear()
     os.environ.update(ENVIRONMENT)
@@ -138,7 +155,7 @@ def move_in() -> None:
     sys.path[:] = [
         folder for folder in folders if os.path.isdir(folder) or folder.endswith(".zip")
     ]  # as a fresh Python would
-    for module in list(sys.modules.values()):
+    for module in ours:
         for name in ("__file__", "__path__"):
             value = getattr(module, name, None)
             if isinstance(value, str) and value.startswith(HERE):

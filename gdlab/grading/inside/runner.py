@@ -11,8 +11,10 @@ Nothing here decides about points. Everything here can be tampered with by the c
 
 import base64
 import io
+import itertools
 import os
 import random
+import re
 import resource
 import select
 import signal
@@ -23,8 +25,10 @@ from contextlib import suppress
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import msgspec
+import numpy
 import numpy.random
 import wire
+from fork import end_with, fork
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
@@ -36,6 +40,9 @@ from gdlab.judge.plain import NotPlain, plain
 from gdlab.learn import CHECKED
 
 HERE = sys.path[0]
+ROOM_FOR_TORCH = 2 << 30  # it takes 0.6 GB, and a process that has not so much left ends; perhaps no function needs it
+IMPORTS_TORCH = re.compile(r"^\s*(?:import|from)\s+torch\b", re.MULTILINE)
+REHEARSAL = wire.Call({"theta": numpy.zeros(2)})
 
 
 class CappedText(io.TextIOBase):
@@ -104,24 +111,40 @@ def main(read_fd: int, write_fd: int) -> None:
     close_streams()
     channel = wire.Channel(read_fd, write_fd, expects=wire.TO_BOX)
     channel.send(wire.Hello())
+    shell = make_shell()
+    rehearse_cell(shell)
     start = channel.receive()
     set_limits(start)
     random.seed(0)  # the same at every run, so that a verdict can be replayed
     numpy.random.seed(0)
-    shell = make_shell()
-    if not start.pictures:
-        leave_pictures_undrawn(shell)
+    if start.pictures:
+        set_picture_formats(shell, {"png"})
+    import_what_functions_will(start)
     for source in start.cells:
-        channel.send(wire.CellRan(tuple(run_cell(shell, source, start))))
+        channel.send(wire.CellRan(tuple(run_cell(shell, source, start) if source else ())))
     channel.send(wire.Ready())
-    next_copy = Copy(shell, channel)
-    while True:
-        ask, copy = channel.receive(), next_copy
+    answer_asks(shell, channel)
+
+
+def answer_asks(shell: Shell, channel: wire.Channel) -> None:
+    """A copy for each function asked for: the next one is made, and the last one buried, while this one answers."""
+    last, copy = None, Copy(shell, channel)
+    for asked in itertools.count(1):
+        copy = copy or Copy(shell, channel)
+        ask = channel.receive()
         copy.let_answer(ask, channel.hand_over())
-        next_copy = Copy(shell, channel)
-        copy.wait_until_done()
+        if last:
+            last.bury()
+        last, copy = copy, Copy(shell, channel) if asked < len(CHECKED) else None  # more than the checks are rare
+        last.wait_until_done()
         channel.send(wire.Ready())
-        copy.bury()
+
+
+def import_what_functions_will(start: wire.Start) -> None:
+    """Import torch now if it is imported anywhere: in a function it would take the function's own time, in every copy anew."""
+    if start.memory_bytes >= ROOM_FOR_TORCH and any(map(IMPORTS_TORCH.search, start.cells)):
+        with suppress(ImportError):
+            import torch  # noqa: F401
 
 
 def close_streams() -> None:
@@ -145,17 +168,30 @@ def set_limits(start: wire.Start) -> None:
 
 
 def make_shell() -> Shell:
+    """The shell that cells run in: a new one, or the one that a fork server has made."""
+    if Shell.initialized():
+        return Shell.instance()
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "NoColor"
-    return Shell.instance(config=config)
+    shell = Shell.instance(config=config)
+    set_picture_formats(shell, set())
+    return shell
 
 
-def leave_pictures_undrawn(shell: Shell) -> None:
-    """A figure shows as its size in words: drawing takes longer than all else that a notebook does."""
-    shell.config.InlineBackend.figure_formats = set()
+def set_picture_formats(shell: Shell, formats: set[str]) -> None:
+    """In none, a figure shows as its size in words: drawing takes longer than all else that a notebook does."""
+    shell.config.InlineBackend.figure_formats = formats
     if "matplotlib.figure" in sys.modules:
-        select_figure_formats(shell, set())
+        select_figure_formats(shell, formats)
+
+
+def rehearse_cell(shell: Shell) -> None:
+    """Touch what the first cell will: in a forked process the first touch costs most, and nobody waits for this one."""
+    publisher, shell.displayhook.collected = shell.display_pub, []
+    shell.run_cell("None", store_history=False)
+    shell.run_cell("0", store_history=False)
+    publisher.outputs = []
 
 
 def interrupt(signum, frame):
@@ -215,9 +251,11 @@ class Copy:
     def __init__(self, shell: Shell, channel: wire.Channel):
         its_question, self._question = os.pipe()
         self._done, its_done = os.pipe()
-        self._pid = os.fork()
+        here = os.getpid()
+        self._pid = fork()
         if self._pid == 0:
             try:
+                end_with(here)
                 for fd in (self._question, self._done):
                     os.close(fd)
                 self._wait_and_answer(its_question, shell, channel)
@@ -228,6 +266,8 @@ class Copy:
             os.close(fd)
 
     def _wait_and_answer(self, its_question: int, shell: Shell, channel: wire.Channel) -> None:
+        if not select.select([its_question], [], [], 0)[0]:
+            rehearse_answer()
         with open(its_question, "rb") as question:
             function, exercise, position, arrived = msgspec.msgpack.decode(
                 question.read(), type=tuple[str, str, int, bytes]
@@ -266,6 +306,17 @@ def asked_for(ask: wire.Ask, shell: Shell):
     """The function that the exercise's check was given; where the check never ran, the one of that name."""
     checked = CHECKED.get(ask.exercise, ())
     return checked[ask.position] if ask.position < len(checked) else shell.user_ns.get(ask.function)
+
+
+def rehearse_answer() -> None:
+    """Touch what the first answer will, as `rehearse_cell` does; nothing random is drawn."""
+    read_fd, write_fd = os.pipe()
+    channel = wire.Channel(read_fd, write_fd, expects=wire.TO_BOX)
+    channel.send(REHEARSAL)
+    call = channel.receive()
+    channel.send(reply_to(lambda theta: theta, "rehearsal", call.inputs, call.protocol))
+    for fd in (read_fd, write_fd):
+        os.close(fd)
 
 
 def answer_calls(function, name: str, channel: wire.Channel) -> None:

@@ -145,6 +145,11 @@ class OracleNumber(msgspec.Struct, frozen=True):
     parameters: tuple[str, ...]
 
 
+_ARRAY = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])
+_ORACLE = msgspec.msgpack.Decoder(OracleNumber)
+_NUMBER = msgspec.msgpack.Decoder(int)
+
+
 def encode_special(value):
     """msgspec's hook for arrays and oracles."""
     if isinstance(value, np.ndarray):
@@ -157,12 +162,12 @@ def encode_special(value):
 def decode_special(code: int, data: memoryview):
     """msgspec's hook for the other side; refuses whatever is not a small honest array."""
     if code == ORACLE:
-        return msgspec.msgpack.decode(data, type=OracleNumber)
+        return _ORACLE.decode(data)
     if code == SEED:
-        return Seed(msgspec.msgpack.decode(data, type=int))
+        return Seed(_NUMBER.decode(data))
     if code != ARRAY:
         raise Broken(f"no such extension: {code}")
-    dtype, shape, body = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], bytes])
+    dtype, shape, body = _ARRAY.decode(data)
     if dtype not in DTYPES or len(shape) > 8 or any(n < 0 for n in shape):
         raise Broken("an array of a kind that does not travel")
     if math.prod(shape) * np.dtype(dtype).itemsize != len(body):
@@ -187,10 +192,22 @@ class Channel:
         read_fd, write_fd: the pipe ends.
         expects: the frames that the other side may send.
         watch: called every so often while this side waits; what it raises ends the waiting.
+        more_time: asked once a deadline has passed: by how many seconds it is put off, if at all.
+
+    Attributes:
+        put_off: the seconds by which deadlines have been put off; whoever sets a new one starts from 0.
     """
 
-    def __init__(self, read_fd: int, write_fd: int, expects, watch: Callable[[], None] | None = None):
+    def __init__(
+        self,
+        read_fd: int,
+        write_fd: int,
+        expects,
+        watch: Callable[[], None] | None = None,
+        more_time: Callable[[], float] | None = None,
+    ):
         self._watch, self._look_again = watch, 0.0
+        self._more_time, self.put_off = more_time, 0.0
         self._read_fd, self._write_fd = read_fd, write_fd
         self._decoder = msgspec.msgpack.Decoder(expects, ext_hook=decode_special)
         self._encoder = msgspec.msgpack.Encoder(enc_hook=encode_special)
@@ -252,14 +269,15 @@ class Channel:
             if self._watch and time.monotonic() >= self._look_again:
                 self._watch()
                 self._look_again = time.monotonic() + WATCH_EVERY
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left < 0:
-                left = 0
+            left = None if deadline is None else max(0.0, deadline + self.put_off - time.monotonic())
             slice_ = left if not self._watch else WATCH_EVERY if left is None else min(left, WATCH_EVERY)
             if poll.poll(None if slice_ is None else slice_ * 1000):
                 return
             if left is not None and left <= (slice_ or 0):
-                raise TimeUp
+                more = self._more_time() if self._more_time else 0.0
+                if more <= 0:
+                    raise TimeUp
+                self.put_off += more
 
 
 def _poll(fd: int, event: int) -> select.poll:

@@ -427,7 +427,8 @@ CASES = (
         "kill(-1)",
         "the function ends every process that it may",
         "one process table",
-        step="import os, signal\nos.kill(-1, signal.SIGKILL)\nreturn 0 * theta",
+        step="import os, signal, time\nos.kill(-1, signal.SIGKILL)\ntime.sleep(2)\nreturn 0 * theta",
+        kind="ended",
     ),
     Case(
         "daemon",
