@@ -3,7 +3,8 @@
 While the mouse goes to and fro over the control, the page counts its frames and times its tasks. Sixty
 frames a second is as often as a screen asks; a frame that takes longer than 16.7 ms is one that a reader
 may see. The longest task is the longest time that the page could answer nothing. The browser draws with
-the processor alone, so a machine with a graphics card does better.
+the processor alone, so a machine with a graphics card does better. Each figure has a few turns, and the one with the
+most frames counts: whatever else the machine does can only take frames away.
 """
 
 import tempfile
@@ -17,6 +18,7 @@ from gdlab.bench.machine import this_machine
 from gdlab.bench.table import write_files
 
 SECONDS = 2.0
+ROUNDS = 3
 FRAME = 1000 / 60  # milliseconds
 
 COUNT = """() => {
@@ -49,11 +51,16 @@ class Table:
     """What was measured, where, and when."""
 
     rows: tuple[Row, ...]
+    rounds: int
     machine: dict[str, str]
 
 
-def bench_figures(seconds: float = SECONDS) -> Iterator[tuple[str, int, int] | Table]:
+def bench_figures(seconds: float = SECONDS, rounds: int = ROUNDS) -> Iterator[tuple[str, int, int] | Table]:
     """Drag every figure's main control.
+
+    Args:
+        seconds: how long each time.
+        rounds: how many turns each figure has.
 
     Yields:
         (figure, figures done, figures in all) after each one, for a progress bar, and at last the `Table`.
@@ -67,9 +74,10 @@ def bench_figures(seconds: float = SECONDS) -> Iterator[tuple[str, int, int] | T
     with chromium() as browser, tempfile.TemporaryDirectory(prefix="gdlab-bench-") as scratch:
         version = browser.version
         for figure in SCRIPTS:
-            rows.append(_measure(browser, figure, Path(scratch), seconds))
+            turns = [_measure(browser, figure, Path(scratch), seconds) for _ in range(rounds)]
+            rows.append(max(turns, key=lambda turn: turn.frames_a_second))
             yield figure, len(rows), len(SCRIPTS)
-    yield Table(tuple(rows), this_machine(Chromium=f"{version}, without a graphics card"))
+    yield Table(tuple(rows), rounds, this_machine(Chromium=f"{version}, without a graphics card"))
 
 
 def _measure(browser, figure: str, scratch: Path, seconds: float) -> Row:
@@ -123,8 +131,9 @@ def write_table(table: Table, folder: Path) -> Path:
     lines = [
         "# Dragging the figures",
         "",
-        f"Made by `gdlab bench figures`: each figure's main control is dragged with the mouse for {SECONDS:g} seconds. A screen asks for",
-        "60 frames a second; a slow frame took more than 25 ms. A task counts as long from 50 ms on; 0 means that there was none.",
+        f"Made by `gdlab bench figures`: each figure's main control is dragged with the mouse for {SECONDS:g} seconds, {table.rounds}",
+        "times; the smoothest counts. A screen asks for 60 frames a second; a slow frame took more than 25 ms. A task counts as",
+        "long from 50 ms on; 0 means that there was none.",
         "",
         "| figure | script, KB | frames a second | slow frames | longest frame, ms | longest task, ms |",
         "|---|---:|---:|---:|---:|---:|",

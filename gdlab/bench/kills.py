@@ -2,7 +2,7 @@
 
 Each round starts `gdlab grade` on the same class and sends SIGKILL to one of its processes after a random time; then the same
 command goes on. At the end every submission must have exactly one judgement of one run, recorded once, and the scores of a
-run that nobody disturbed.
+run that nobody disturbed, and of a killed run no process may go on.
 """
 
 import json
@@ -22,6 +22,7 @@ from pathlib import Path
 
 KINDS = ("run", "worker", "fork server", "box")
 LONGEST = 600.0
+LONGEST_FAREWELL = 60.0
 LOOK_EVERY = 0.01
 
 
@@ -46,8 +47,8 @@ def endure(submitted: Path, out: Path, times: int, seed: int = 0, workers: int =
     Args:
         submitted: a class; every submission in it must come to the same points each time.
         out: a folder for the results, which is emptied.
-        times: how many processes to kill.
-        seed: of the random moments and choices.
+        times: how many processes to kill: one of each kind, and again from the beginning.
+        seed: of the random moments, and of which process of its kind.
         workers: of each run.
     """
     draw, toll = random.Random(seed), Toll()
@@ -93,9 +94,11 @@ def _complaints(results: Path) -> Path:
 def _kill_something(process: subprocess.Popen, results: Path, draw: random.Random, usual: float, toll: Toll) -> bool:
     """Kill one process of a run at a random moment; whether the run has come to its end by itself."""
     time.sleep(draw.uniform(0.1, 0.9) * usual)
-    kind = draw.choice(KINDS)
+    kind = KINDS[toll.killed.total() % len(KINDS)]
+    helpers = {}
     while process.poll() is None:
-        if victims := [process.pid] if kind == "run" else _processes(process.pid, kind):
+        helpers = below(process.pid)
+        if victims := [process.pid] if kind == "run" else [pid for pid, its in helpers.items() if its == kind]:
             with suppress(ProcessLookupError):
                 os.kill(draw.choice(victims), signal.SIGKILL)
                 toll.killed[kind] += 1
@@ -107,15 +110,17 @@ def _kill_something(process: subprocess.Popen, results: Path, draw: random.Rando
         toll.faults.append(f"a run went on for {LONGEST:g} seconds after its {kind} was killed")
         process.kill()
         process.wait()
+    if left := still_there(helpers):
+        toll.faults.append(f"stayed behind after the {kind} of a run was killed: {', '.join(left)}")
     said = _complaints(results).read_text()
     if "Traceback" in said:
         toll.faults.append(f"a stack trace after its {kind} was killed: {said[-300:]}")
     return kind != "run" and process.returncode == 0
 
 
-def _processes(root: int, kind: str) -> list[int]:
-    """The processes of one kind below a run."""
-    found, left = [], [root]
+def below(root: int) -> dict[int, str]:
+    """The processes below a run, and of which kind each is."""
+    found, left = {}, [root]
     while left:
         pid = left.pop()
         try:
@@ -124,9 +129,25 @@ def _processes(root: int, kind: str) -> list[int]:
                 left += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
         except OSError:
             continue
-        if pid != root and _kind(command) == kind:
-            found.append(pid)
+        if pid != root:
+            found[pid] = _kind(command)
     return found
+
+
+def still_there(helpers: dict[int, str]) -> list[str]:
+    """Which of the processes that a run had go on after it, for longer than they need to notice."""
+    deadline = time.monotonic() + LONGEST_FAREWELL
+    while there := [f"{kind or 'process'} {pid}" for pid, kind in helpers.items() if _runs(pid)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(LOOK_EVERY)
+    return there
+
+
+def _runs(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def _kind(command: list[bytes]) -> str:

@@ -4,6 +4,9 @@ Small data lives on the device, where each epoch is a fresh permutation and a ba
 A long text stays on disk as a file of tokens, of which only the pages that a batch needs are read (`TokenBatches`).
 What comes from the host can be copied while the model works on the batch before it (`Prefetch`).
 
+Where several processes train together, all of them draw the same batches, and each takes its own share of every one.
+So the state is the same in all of them, and says nothing of how many they are: a run can go on with more or fewer.
+
 All three are endless and have `epoch`, `state()` and `restore(state)`, as `gdlab.batching.Batches` has.
 """
 
@@ -26,13 +29,15 @@ class DeviceBatches:
         batch_size: examples in a batch.
         seed: of the generator on that device which shuffles every epoch.
         drop_last: leave out the last batch of an epoch if it is shorter than the others.
+        share: (k, n) hands out the k-th of n equal parts of every batch, k from 0 (`Processes.share`).
 
     Attributes:
         epoch: the epoch that the last batch came from, counted from 0.
         position: how many batches of that epoch have been handed out.
 
     Raises:
-        ValueError: if the tensors differ in length or device, or an epoch would have no batch.
+        ValueError: if the tensors differ in length or device, an epoch would have no batch, or a batch has no equal
+            parts.
 
     >>> batches = DeviceBatches([torch.arange(10)], batch_size=4, seed=0)
     >>> first, second, third = (next(batches)[0] for _ in range(3))
@@ -40,7 +45,14 @@ class DeviceBatches:
     ([4, 4, 2], True)
     """
 
-    def __init__(self, tensors: list[torch.Tensor], batch_size: int, seed: int, drop_last: bool = False):
+    def __init__(
+        self,
+        tensors: list[torch.Tensor],
+        batch_size: int,
+        seed: int,
+        drop_last: bool = False,
+        share: tuple[int, int] = (0, 1),
+    ):
         self.tensors, self.batch_size, self.drop_last = list(tensors), batch_size, drop_last
         self.n, self.device = len(self.tensors[0]), self.tensors[0].device
         if any(len(tensor) != self.n or tensor.device != self.device for tensor in self.tensors):
@@ -51,6 +63,12 @@ class DeviceBatches:
             raise ValueError(
                 f"batch_size is a whole number from 1 up, and an epoch needs a batch, but batch_size is {batch_size!r} "
                 f"and there are {self.n} examples."
+            )
+        self.share = checked_share(share, batch_size)
+        if share[1] > 1 and not drop_last and self.n % batch_size:
+            raise ValueError(
+                f"{self.n} examples in batches of {batch_size} leave a short one, which has no {share[1]} equal shares: "
+                "leave it out with drop_last=True."
             )
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.epoch, self.position = 0, 0
@@ -66,7 +84,7 @@ class DeviceBatches:
             self._shuffle()
             self.epoch, self.position = self.epoch + 1, 0
         start = self.position * self.batch_size
-        rows = self._order[start : start + self.batch_size]
+        rows = share_of(self._order[start : start + self.batch_size], self.share)
         self.position += 1
         return tuple(tensor.index_select(0, rows) for tensor in self.tensors)
 
@@ -106,6 +124,27 @@ class DeviceBatches:
         self.generator.set_state(state["generator"])
 
 
+def checked_share(share: tuple[int, int], batch_size: int) -> tuple[int, int]:
+    """The share, if there is such a one of a batch; else a ValueError that says why not."""
+    number, shares = share
+    if not 0 <= number < shares or batch_size % shares:
+        raise ValueError(
+            f"A batch of {batch_size} is cut into equal shares, numbered from 0, but share is {share!r}: there is no "
+            f"number {number} of {shares} equal ones."
+        )
+    return share
+
+
+def share_of(rows, share: tuple[int, int]):
+    """The k-th of n equal parts of the rows.
+
+    >>> share_of([3, 1, 4, 1, 5, 9], (1, 3))
+    [4, 1]
+    """
+    number, shares = share
+    return rows[number * len(rows) // shares : (number + 1) * len(rows) // shares]
+
+
 def write_tokens(path: str | Path, tokens) -> Path:
     """Write token numbers as a `.npy` file, with the fewest bytes a token that hold the largest.
 
@@ -133,9 +172,10 @@ class TokenBatches:
         batch_size: windows in a batch; a shorter last batch is left out.
         context: tokens in a window.
         rng: what shuffles.
+        share: (k, n) reads and hands out the k-th of n equal parts of every batch, k from 0 (`Processes.share`).
 
     Raises:
-        ValueError: if the tokens are fewer than a batch needs.
+        ValueError: if the tokens are fewer than a batch needs, or a batch has no equal parts.
 
     >>> batches = TokenBatches(np.arange(13), batch_size=2, context=3, rng=np.random.default_rng(0))
     >>> inputs, targets = next(batches)
@@ -143,9 +183,16 @@ class TokenBatches:
     (torch.Size([2, 3]), True)
     """
 
-    def __init__(self, tokens: str | Path | np.ndarray, batch_size: int, context: int, rng: np.random.Generator):
+    def __init__(
+        self,
+        tokens: str | Path | np.ndarray,
+        batch_size: int,
+        context: int,
+        rng: np.random.Generator,
+        share: tuple[int, int] = (0, 1),
+    ):
         self.tokens = np.load(tokens, mmap_mode="r") if isinstance(tokens, str | Path) else tokens
-        self.context = context
+        self.context, self.share = context, checked_share(share, batch_size)
         windows = (len(self.tokens) - 1) // context
         if windows < batch_size:
             raise ValueError(
@@ -162,7 +209,7 @@ class TokenBatches:
         return self
 
     def __next__(self) -> tuple[torch.Tensor, torch.Tensor]:
-        starts = next(self.batches) * self.context
+        starts = share_of(next(self.batches), self.share) * self.context
         rows = np.stack([self.tokens[start : start + self.context + 1] for start in starts])
         both = torch.from_numpy(rows.astype(np.int64))
         return both[:, :-1].contiguous(), both[:, 1:].contiguous()

@@ -8,8 +8,8 @@
         optimizer.zero_grad()
 
 `train` is these lines with what real projects add around them: mixed precision, a schedule, validation, checkpoints
-from which a run goes on bit for bit as if it had never stopped, throughput, and a halt when a number is no longer
-finite. A GPU works while the host runs ahead, as long as nothing asks it for a number. So losses and norms are kept
+from which a run goes on bit for bit as if it had never stopped, throughput, many processes (`gdlab.torch.parallel`),
+and a halt when a number is no longer finite. A GPU works while the host runs ahead, as long as nothing asks it for a number. So losses and norms are kept
 on the device and read once every `log_every` steps, and the halt is decided there as well: from the first step whose
 loss or gradient is not finite nothing moves any more, and the host learns of it at the next reading.
 """
@@ -23,8 +23,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 
-from gdlab.loop import CheckpointError, NotFinite, read_checkpoint, write_checkpoint
+from gdlab.loop import CheckpointError, NotFinite
+from gdlab.torch.checkpoint import read_tensors, write_tensors
+from gdlab.torch.devices import random_state, set_random_state, widest_float
 from gdlab.torch.optim import RuleOptimizer
 
 WARM_UP_STEPS = 3
@@ -53,6 +56,37 @@ class TorchRun:
     scaler: torch.amp.GradScaler | None = None
 
 
+class OneProcess:
+    """What `train` asks of the processes that train together, answered for one alone.
+
+    Attributes:
+        first: whether this process writes the log.
+    """
+
+    first = True
+
+    def micro_batch(self, model: torch.nn.Module, last: bool):
+        """A context for the passes over one batch; `last` says that an update follows it."""
+        return contextlib.nullcontext()
+
+    def mean(self, value: torch.Tensor | float) -> torch.Tensor | float:
+        """The mean of what the processes measured."""
+        return value
+
+    def weights(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        """A copy of the weights."""
+        return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    def save(self, path: str | Path, run: TorchRun) -> None:
+        """Save the run; all processes call it together."""
+        save_run(path, run)
+
+    def take_up(self, path: str | Path, run: TorchRun) -> None:
+        """Bring a fresh run to where the saved one stands, if there is one."""
+        if Path(path).exists():
+            _take_up(run, path)
+
+
 def train(
     model: torch.nn.Module,
     loss_of: Callable[[torch.nn.Module, Any], torch.Tensor],
@@ -70,6 +104,7 @@ def train(
     checkpoint: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
+    parallel: OneProcess | None = None,
     log_every: int = 20,
     log: Callable[[dict[str, Any]], None] | None = None,
     stop_on_nan: bool = True,
@@ -94,11 +129,13 @@ def train(
             that launches are what takes the time. All batches must have one shape.
         validate: model -> validation loss; called without gradients, in evaluation mode ...
         validate_every: ... whenever so many updates were made.
-        checkpoint: the file to save the run in, at the end and ...
+        checkpoint: the file to save the run in, at the end and ... With `parallel` it is a folder.
         checkpoint_every: ... whenever so many updates were made.
         resume: go on from `checkpoint` if that file exists, and start anew if it does not.
+        parallel: the processes that train together (`gdlab.torch.parallel.join`), each on its own share of every
+            batch. Losses are then those of the whole batch, and so is what `validate` returns: the processes' mean.
         log_every: how many steps go by between two readings of the device.
-        log: called with the last row of each reading.
+        log: called with the last row of each reading, in the first process only.
         stop_on_nan: let nothing move from the first loss or gradient on that is not finite, and say so.
         tokens_per_step: of all accumulated batches; the record then has tokens_per_second.
         flops_per_step, peak_flops: what a step computes (`counting.training_flops`), and what the device can do in
@@ -109,17 +146,24 @@ def train(
         ValueError: if the arguments contradict each other or the checkpoint's.
     """
     device = next(model.parameters()).device
-    _check_arguments(device, total_steps, accumulation, log_every, captured, precision)
+    _check_arguments(device, total_steps, accumulation, log_every, captured, precision, parallel)
     _check_pairs(validate, validate_every, checkpoint, checkpoint_every, resume)
+    parallel = parallel or OneProcess()
+    if precision == torch.float16 and any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+        raise ValueError(
+            "float16 skips a step whose gradient overflows, and of a sharded gradient each process sees a part only: use "
+            "torch.bfloat16, or replicate the model."
+        )
     scaler = torch.amp.GradScaler(device.type) if precision == torch.float16 else None
     run = TorchRun(model, optimizer, batches, scaler=scaler)
-    if resume and Path(checkpoint).exists():
-        _take_up(run, read_checkpoint(checkpoint), checkpoint, device)
-    update = _Update(run, loss_of, device, accumulation, max_norm, precision, stop_on_nan, schedule)
+    if resume:
+        parallel.take_up(checkpoint, run)
+    update = _Update(run, loss_of, device, accumulation, max_norm, precision, stop_on_nan, schedule, parallel)
     step_once = _Captured(update) if captured else update
+    log = log if parallel.first else None
     reading = _Reading(run, device, log_every, log, stop_on_nan, tokens_per_step, flops_per_step, peak_flops)
     model.train()
-    saved = None
+    saved = run.step or None  # what was taken up need not be written again
     while run.step < total_steps:
         rate = update.set_rate(run.step)
         loss, norm = step_once([next(batches) for _ in range(accumulation)])
@@ -130,16 +174,16 @@ def train(
         if reading.full or validating or saving or run.step == total_steps:
             reading.read()
         if validating:
-            _validate(run, validate)
+            _validate(run, validate, parallel)
         if saving:
-            save_run(checkpoint, run)
+            parallel.save(checkpoint, run)
             saved = run.step
     if checkpoint is not None and saved != run.step:
-        save_run(checkpoint, run)
+        parallel.save(checkpoint, run)
     return run
 
 
-def _check_arguments(device, total_steps, accumulation, log_every, captured, precision) -> None:
+def _check_arguments(device, total_steps, accumulation, log_every, captured, precision, parallel) -> None:
     for name, value, least in (
         ("total_steps", total_steps, 0),
         ("accumulation", accumulation, 1),
@@ -149,6 +193,8 @@ def _check_arguments(device, total_steps, accumulation, log_every, captured, pre
             raise ValueError(f"{name} is a whole number from {least} up, but is {value!r}.")
     if precision not in (None, torch.bfloat16, torch.float16):
         raise ValueError(f"precision is torch.bfloat16, torch.float16 or None, but is {precision!r}.")
+    if captured and parallel is not None:
+        raise ValueError("captured makes a graph of one process's step: with parallel, leave it out.")
     if captured and (device.type != "cuda" or precision == torch.float16):
         raise ValueError(
             f"captured makes a CUDA graph of the step: it needs an NVIDIA GPU and no float16, whose scale the host keeps, "
@@ -176,13 +222,13 @@ class _Update:
         bad: 1 from the first loss or gradient on that was not finite, else 0: the optimizer moves nothing where it is 1.
     """
 
-    def __init__(self, run, loss_of, device, accumulation, max_norm, precision, stop_on_nan, schedule):
-        self.run, self.loss_of, self.device = run, loss_of, device
+    def __init__(self, run, loss_of, device, accumulation, max_norm, precision, stop_on_nan, schedule, parallel):
+        self.run, self.loss_of, self.device, self.parallel = run, loss_of, device, parallel
         self.accumulation, self.max_norm = accumulation, max_norm
         self.precision, self.schedule, self.guarded = precision, schedule, stop_on_nan and run.scaler is None
         self.params = [p for group in run.optimizer.param_groups for p in group["params"]]
         self.bad = torch.zeros((), device=device)
-        self.lr = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+        self.lr = torch.zeros((), dtype=widest_float(device), device=device)
         if schedule is not None:
             for group in run.optimizer.param_groups:
                 group["lr"] = self.lr
@@ -200,11 +246,13 @@ class _Update:
     def __call__(self, batches: list) -> tuple[torch.Tensor, torch.Tensor]:
         """The mean loss of the batches and the gradients' norm, both before the update."""
         run, total = self.run, torch.zeros((), device=self.device)
-        for batch in batches:
-            with self._precision():
-                loss = self.loss_of(run.model, batch) / self.accumulation
-            (loss if run.scaler is None else run.scaler.scale(loss)).backward()
+        for number, batch in enumerate(batches):
+            with self.parallel.micro_batch(run.model, last=number + 1 == len(batches)):
+                with self._precision():
+                    loss = self.loss_of(run.model, batch) / self.accumulation
+                (loss if run.scaler is None else run.scaler.scale(loss)).backward()
             total = total + loss.detach()
+        total = self.parallel.mean(total)
         if run.scaler is not None:
             run.scaler.unscale_(run.optimizer)
         norm = self._clip()
@@ -223,8 +271,10 @@ class _Update:
 
     def _clip(self) -> torch.Tensor:
         if self.max_norm is not None:
-            return torch.nn.utils.clip_grad_norm_(self.params, self.max_norm)
-        return torch.nn.utils.get_total_norm([p.grad for p in self.params if p.grad is not None])
+            norm = torch.nn.utils.clip_grad_norm_(self.params, self.max_norm)
+        else:
+            norm = torch.nn.utils.get_total_norm([p.grad for p in self.params if p.grad is not None])
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm  # of sharded gradients each process has a part
 
     def _guarded_step(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
         optimizer = self.run.optimizer
@@ -280,7 +330,7 @@ class _Reading:
     def __init__(self, run, device, log_every, log, stop_on_nan, tokens_per_step, flops_per_step, peak_flops):
         self.run, self.log, self.stop_on_nan = run, log, stop_on_nan
         self.tokens, self.flops, self.peak = tokens_per_step, flops_per_step, peak_flops
-        self.window = torch.zeros(log_every, 2, device=device)
+        self.window = torch.zeros(log_every, 2, dtype=widest_float(device), device=device)
         self.rates: list[float] = []
         self.since = time.perf_counter()
 
@@ -323,85 +373,69 @@ class _Reading:
             row["mfu"] = self.flops * speed / self.peak
 
 
-def _validate(run: TorchRun, validate: Callable) -> None:
+def _validate(run: TorchRun, validate: Callable, parallel: OneProcess) -> None:
     run.model.eval()
     with torch.no_grad():
-        loss = float(validate(run.model))
+        loss = float(parallel.mean(validate(run.model)))
     run.model.train()
     run.record[-1]["val_loss"] = loss
     if run.best is None or loss < run.best["loss"]:
-        weights = {name: tensor.detach().clone() for name, tensor in run.model.state_dict().items()}
-        run.best = {"step": run.step, "loss": loss, "model": weights}
+        run.best = {"step": run.step, "loss": loss, "model": parallel.weights(run.model)}
 
 
 # ---------------------------------------------------------------- checkpoints
 
 
 def save_run(path: str | Path, run: TorchRun) -> None:
-    """Save a run into one file, the old one's place taken in one instant (`gdlab.loop.write_checkpoint`).
+    """Save a run into one safetensors file, the old one's place taken in one instant (`gdlab.torch.checkpoint`).
 
     Model, optimizer, the place in the data, what happened so far, the loss scale, and where torch's own chance stands.
     """
-    device = next(run.model.parameters()).device
-    content = {
-        "model": run.model.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
+    content = {"model": run.model.state_dict(), "optimizer": run.optimizer.state_dict(), "best": run.best}
+    write_tensors(path, content | progress_of(run))
+
+
+def progress_of(run: TorchRun) -> dict[str, Any]:
+    """What a run has besides model and optimizer, and goes on from."""
+    return {
         "batches": run.batches.state(),
         "step": run.step,
         "record": run.record,
-        "best": run.best,
         "scaler": None if run.scaler is None else run.scaler.state_dict(),
-        "chance": torch.get_rng_state(),
-        "device_chance": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "chance": random_state(_device_of(run)),
     }
-    write_checkpoint(path, to_plain(content))
 
 
-def _take_up(run: TorchRun, plain: dict[str, Any], path: str | Path, device: torch.device) -> None:
-    content = from_plain(plain)
-    missing = {"model", "optimizer", "batches", "step", "record", "best", "scaler", "chance"} - set(content)
+PROGRESS = ("batches", "step", "record", "scaler", "chance")
+"""The names in what `progress_of` returns."""
+
+
+def require(names: set[str], saved: dict[str, Any], path: str | Path) -> None:
+    """Raise CheckpointError if the file lacks one of these."""
+    missing = names - set(saved)
     if missing:
         raise CheckpointError(f"{path} holds no {', '.join(sorted(missing))}: resume needs a file that train wrote.")
-    if (content["scaler"] is None) != (run.scaler is None):
+
+
+def set_progress(run: TorchRun, saved: dict[str, Any], path: str | Path) -> None:
+    """Bring a run to where `progress_of` found another; `path` is where that one was saved."""
+    if (saved["scaler"] is None) != (run.scaler is None):
         raise ValueError(f"{path} was saved with and this run is without float16, or the reverse: use one precision.")
-    run.model.load_state_dict(content["model"])
-    run.optimizer.load_state_dict(content["optimizer"])
-    run.batches.restore(content["batches"])
+    run.batches.restore(saved["batches"])
     if run.scaler is not None:
-        run.scaler.load_state_dict(content["scaler"])
-    run.step, run.record, run.best = content["step"], content["record"], content["best"]
-    torch.set_rng_state(content["chance"])
-    if device.type == "cuda" and content["device_chance"] is not None:
-        torch.cuda.set_rng_state(content["device_chance"], device)
+        run.scaler.load_state_dict(saved["scaler"])
+    run.step, run.record = saved["step"], saved["record"]
+    set_random_state(_device_of(run), saved["chance"])
 
 
-def to_plain(value):
-    """Tensors as arrays with the name of their dtype, and dicts with other keys than text as rows of pairs.
-
-    >>> to_plain({0: torch.tensor([1.5], dtype=torch.bfloat16)})
-    {'pairs': [[0, {'tensor': 'bfloat16', 'array': array([16320], dtype=int16)}]]}
-    """
-    if isinstance(value, torch.Tensor):
-        bits = value.detach().cpu()
-        name = str(value.dtype).removeprefix("torch.")
-        return {"tensor": name, "array": (bits.view(torch.int16) if name == "bfloat16" else bits).numpy()}
-    if isinstance(value, dict):
-        if all(isinstance(key, str) for key in value):
-            return {key: to_plain(part) for key, part in value.items()}
-        return {"pairs": [[key, to_plain(part)] for key, part in value.items()]}
-    return type(value)(to_plain(part) for part in value) if isinstance(value, list | tuple) else value
+def _take_up(run: TorchRun, path: str | Path) -> None:
+    saved = read_tensors(path)
+    require({"model", "optimizer", "best", *PROGRESS}, saved, path)
+    set_progress(run, saved, path)
+    run.model.load_state_dict(saved["model"])
+    run.optimizer.load_state_dict(saved["optimizer"])
+    run.best = saved["best"]
 
 
-def from_plain(value):
-    """What `to_plain` was given, with every tensor on the host.
-
-    >>> from_plain(to_plain({0: torch.tensor([1.5], dtype=torch.bfloat16)}))
-    {0: tensor([1.5000], dtype=torch.bfloat16)}
-    """
-    if isinstance(value, dict):
-        if set(value) == {"tensor", "array"}:
-            return torch.from_numpy(np.array(value["array"])).view(getattr(torch, value["tensor"]))
-        if set(value) == {"pairs"}:
-            return {key: from_plain(part) for key, part in value["pairs"]}
-        return {key: from_plain(part) for key, part in value.items()}
-    return type(value)(from_plain(part) for part in value) if isinstance(value, list | tuple) else value
+def _device_of(run: TorchRun) -> torch.device:
+    return next(run.model.parameters()).device

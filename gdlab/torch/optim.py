@@ -7,11 +7,15 @@ was written by hand. One kernel with a free length serves all tensors, so it is 
     optimizer = RuleOptimizer(model.parameters(), adamw(weight_decay=0.1), lr=3e-4)
 
 A call of a kernel costs about as much as 10,000 numbers. Large tensors are therefore updated where they are, one call
-each; small ones are packed into one long tensor, updated with one call, and copied back.
+each; small ones are packed into one long tensor, updated with one call, and copied back. A rule that looks at a matrix
+as a whole (Muon) has one call for each matrix, and two kernels: one for wide matrices and one for tall ones.
 
 How far a parameter has come is counted for each by itself, as in torch: steps without a gradient do not count.
 Parameters that have always been updated together share their count and form a *cohort*; when one of them has no
 gradient, the cohort parts in two. Counts and scalars live on the parameters' device, so that no step waits for a GPU.
+
+Of a parameter that is cut up among processes (a DTensor, as FSDP2 makes it) a process has one part, its numbers here.
+What the rule remembers of it is cut up in the same way, and every kernel sees a plain tensor: that part.
 """
 
 import warnings
@@ -22,8 +26,10 @@ from typing import Any
 
 import torch
 import torch._dynamo
+from torch.distributed.tensor import DTensor
 
-from gdlab.rules import Rule
+from gdlab.rules import Rule, leaves
+from gdlab.torch.devices import widest_float
 
 SMALL = 65_536
 """Tensors with fewer numbers than this are packed. Measured on two processor cores."""
@@ -45,11 +51,14 @@ class RuleOptimizer(torch.optim.Optimizer):
     The state of a parameter is its "step", the number of updates made, and what `rule.state_names` says.
     `state_dict` keeps the rule's name, not its settings: those are the ones of the optimizer it is loaded into.
 
-    A rule that looks at several numbers at once (`clip_global_norm`) runs uncompiled on all parameters together.
-    They must then form one cohort: one group, one device and dtype, and a gradient for each at every step.
+    A rule for matrices (`muon`) takes parameters with two axes; give the others a group with a rule of their own.
+    A rule that looks at all parameters at once (`clip_global_norm`) runs uncompiled on all of them together. They must
+    then form one cohort: one group, one device and dtype, and a gradient for each at every step.
 
     Raises:
-        ValueError: if lr is negative, a parameter is complex, or a loaded state belongs to another rule.
+        ValueError: if lr is negative, a parameter is complex or not a matrix where the rule is for matrices, a rule
+            that looks at more than a number is to see a part of a sharded parameter, or a loaded state belongs to
+            another rule.
 
     >>> from gdlab.rules import momentum
     >>> theta = torch.nn.Parameter(torch.tensor([10.0]))
@@ -81,6 +90,19 @@ class RuleOptimizer(torch.optim.Optimizer):
         if any(parameter.is_complex() for parameter in group["params"]):
             self.param_groups.pop()
             raise ValueError("A complex parameter has no rule here: give its real and imaginary parts by themselves.")
+        shapes = [tuple(parameter.shape) for parameter in group["params"] if parameter.dim() != 2]
+        if shapes and looks_at(rule) == "matrix":
+            self.param_groups.pop()
+            raise ValueError(
+                f"{rule.name} is a rule for matrices, but a parameter has the shape {shapes[0]}: give vectors, numbers and "
+                'whatever has more axes a group with another rule, {"params": […], "rule": adamw(), "lr": …}.'
+            )
+        if any(isinstance(parameter, DTensor) for parameter in group["params"]) and looks_at(rule) != "number":
+            self.param_groups.pop()
+            raise ValueError(
+                f"{rule.name} looks at more than one number at a time, and of a sharded parameter a process has a part "
+                "only: replicate the model, or give it a rule that moves each number by itself (adamw, lion, …)."
+            )
         group["rule"] = rule.name  # the state_dict is plain values
         self._rules.append(rule)
         self._cohorts = None
@@ -126,7 +148,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                 ready.append((cohort, grads))
         self._refuse_to_look_at_a_part()
         for cohort, grads in ready:
-            cohort.advance(grads, self.param_groups[cohort.group]["lr"], grad_scale, found_inf)
+            cohort.advance([here(grad) for grad in grads], self.param_groups[cohort.group]["lr"], grad_scale, found_inf)
         return loss
 
     # ---------------------------------------------------------------- cohorts
@@ -173,7 +195,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def _refuse_to_look_at_a_part(self) -> None:
         for cohort in self._cohorts:
-            if not cohort.elementwise and len(self._cohorts) > 1:
+            if cohort.sight == "all" and len(self._cohorts) > 1:
                 raise RuntimeError(
                     f"{cohort.rule.name} looks at all gradients together, so all parameters must be updated together: "
                     "one group, one device and dtype, a gradient for each at every step. Leave clipping out of the rule "
@@ -193,18 +215,20 @@ class _Cohort:
     def __init__(self, rule: Rule, group: int, params: list, states: dict, step: float, compiled: bool):
         self.rule, self.group, self.params, self.compiled = rule, group, params, compiled
         self.device, self.dtype = params[0].device, params[0].dtype
-        self.elementwise = is_elementwise(rule)
+        parts = [here(parameter) for parameter in params]
+        self.sight = looks_at(rule)
         self.step = torch.tensor(step, dtype=torch.float32, device=self.device)
         self.lr, self.grad_scale, self.found_inf, *self.scalars = [
-            torch.ones((), dtype=_scalar_dtype(self.device), device=self.device)
+            torch.ones((), dtype=widest_float(self.device), device=self.device)
             for _ in range(3 + len(rule.scalar_names))
         ]
-        small = [k for k, p in enumerate(params) if self.elementwise and (p.numel() < SMALL or not p.is_contiguous())]
+        rows = self.sight == "number"
+        small = [k for k, p in enumerate(parts) if rows and (p.numel() < SMALL or not p.is_contiguous())]
         self._small = sorted(small, key=lambda place: params[place].dim() != 1)
         self._large = sorted(set(range(len(params))) - set(small))
         self.pack = _Pack(rule, [params[k] for k in self._small], states) if small else None
         self._new = True
-        self.large = [_Large(rule, params[k], states) for k in self._large]
+        self.large = [_Large(rule, params[k], states, rows) for k in self._large]
         for parameter in params:
             states[parameter]["step"] = self.step
 
@@ -224,18 +248,18 @@ class _Cohort:
         _put(self.lr, lr)
         self._count(scaled and found_inf is not None)
         more = (self.scalars, self.lr, *((self.grad_scale, self.found_inf) if scaled else ()))
-        if not self.elementwise:
+        if self.sight == "all":
             theta, state = [one.tensor for one in self.large], [one.state for one in self.large]
             update_in_place(self.rule, theta, grads, tuple(map(list, zip(*state, strict=True))), *more)
             return
-        kernel = self._kernel(scaled)
         if self.pack:
+            kernel = self._kernel(scaled, self.pack.theta)
             self.pack.gather([grads[k] for k in self._small])
             kernel(self.pack.theta, self.pack.grad, self.pack.state, *more)
             self.pack.scatter()
         for place, one in zip(self._large, self.large, strict=True):
-            theta, state = one.rows()
-            kernel(theta, one.row_of(grads[place]), state, *more)
+            theta, state = one.numbers()
+            self._kernel(scaled, theta)(theta, one.like(grads[place]), state, *more)
 
     def _count(self, may_skip: bool) -> None:
         """The scalars of this step, and one step more."""
@@ -246,32 +270,41 @@ class _Cohort:
         else:
             count_on_device(self.rule, self.step, self.scalars, self.found_inf if may_skip else None)
 
-    def _kernel(self, scaled: bool) -> Callable:
-        if self.compiled:
-            return compiled_update(self.rule, self.dtype, self.device, scaled)
-        return _bound(self.rule)
+    def _kernel(self, scaled: bool, theta: torch.Tensor) -> Callable:
+        if not self.compiled:
+            return _bound(self.rule)
+        if theta.dim() == 1:
+            return compiled_update(self.rule, self.dtype, self.device, scaled, LONG_ROW)
+        if min(theta.shape) < 2 or not theta.is_contiguous():  # the compiler takes an axis of 0 or 1 for a constant
+            return _bound(self.rule)
+        wide = theta.shape[0] <= theta.shape[1]
+        return compiled_update(self.rule, self.dtype, self.device, scaled, WIDE if wide else TALL)
 
 
 class _Large:
-    """A tensor that is updated where it is, seen as one row of numbers."""
+    """A tensor that is updated where it is: as one row of numbers, or in its own shape."""
 
-    def __init__(self, rule: Rule, parameter: torch.Tensor, states: dict):
-        self.tensor, own = parameter, states[parameter]
+    def __init__(self, rule: Rule, parameter: torch.Tensor, states: dict, as_row: bool):
+        self.tensor, self.as_row, own = here(parameter), as_row, states[parameter]
         if any(name not in own for name in rule.state_names):
-            own.update(zip(rule.state_names, rule.init(parameter.detach()), strict=True))
-        if parameter.is_contiguous():
-            own.update({name: own[name].contiguous() for name in rule.state_names})
-        self.state = tuple(own[name] for name in rule.state_names)
-        self._rows: tuple[torch.Tensor, ...] | None = None
+            own.update(zip(rule.state_names, rule.init(self.tensor.detach()), strict=True))
+        state = [here(own[name]) for name in rule.state_names]
+        self.state = tuple(part.contiguous() if self.tensor.is_contiguous() else part for part in state)
+        for name, part in zip(rule.state_names, self.state, strict=True):
+            own[name] = everywhere(part, parameter)
+        self._numbers: tuple[torch.Tensor, ...] | None = None
 
-    def rows(self) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def numbers(self) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """The parameter's and its state's numbers; found anew if they moved (`parameter.data = …`)."""
-        if self._rows is None or self._rows[0].data_ptr() != self.tensor.data_ptr():
-            self._rows = tuple(part.detach().view(-1) for part in (self.tensor, *self.state))
-        return self._rows[0], self._rows[1:]
+        if self._numbers is None or self._numbers[0].data_ptr() != self.tensor.data_ptr():
+            parts = [part.detach() for part in (self.tensor, *self.state)]
+            self._numbers = tuple(part.view(-1) for part in parts) if self.as_row else tuple(parts)
+        return self._numbers[0], self._numbers[1:]
 
-    def row_of(self, grad: torch.Tensor) -> torch.Tensor:
-        return grad.detach().to(self.tensor.dtype).reshape(-1)
+    def like(self, grad: torch.Tensor) -> torch.Tensor:
+        """The gradient as the parameter's numbers are seen, in order."""
+        grad = grad.detach().to(self.tensor.dtype)
+        return grad.reshape(-1) if self.as_row else grad.contiguous()
 
 
 class _Pack:
@@ -281,19 +314,20 @@ class _Pack:
     """
 
     def __init__(self, rule: Rule, params: list, states: dict):
-        sizes = [parameter.numel() for parameter in params]
+        sizes = [here(parameter).numel() for parameter in params]
         length = max(sum(sizes), _SHORTEST_PACK)
         self.theta, self.grad = (torch.zeros(length, dtype=params[0].dtype, device=params[0].device) for _ in range(2))
         self.state = rule.init(self.theta)
+        whole, params = params, [here(parameter) for parameter in params]
         self._params, self._vectors = params, sum(parameter.dim() == 1 for parameter in params)
         joined = sum(sizes[: self._vectors])
         self._joined_theta, self._joined_grad = self.theta[:joined], self.grad[:joined]
         self._thetas, self._grads = (_cut(row, params, sizes) for row in (self.theta, self.grad))
         for name, row in zip(rule.state_names, self.state, strict=True):
-            for parameter, place in zip(params, _cut(row, params, sizes), strict=True):
+            for parameter, place in zip(whole, _cut(row, params, sizes), strict=True):
                 if name in states[parameter]:
-                    place.copy_(states[parameter][name])
-                states[parameter][name] = place
+                    place.copy_(here(states[parameter][name]))
+                states[parameter][name] = everywhere(place, parameter)
 
     def gather(self, grads: list) -> None:
         if self._vectors:
@@ -311,6 +345,19 @@ def _cut(row: torch.Tensor, params: list, sizes: list[int]) -> list[torch.Tensor
     """The part of a row that belongs to each parameter, in its shape."""
     parts = row[: sum(sizes)].split(sizes)
     return [part.view(parameter.shape) for part, parameter in zip(parts, params, strict=True)]
+
+
+def here(tensor: torch.Tensor) -> torch.Tensor:
+    """The numbers that this process has: its part of a sharded tensor, in the same memory, and else all."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def everywhere(part: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The tensor of which this process has that part, cut up as `like` is; `here` undoes it."""
+    if not isinstance(like, DTensor):
+        return part
+    where = {"shape": like.shape, "stride": like.stride(), "run_check": False}
+    return DTensor.from_local(part, like.device_mesh, like.placements, **where)
 
 
 def _refuse_sparse(grads: list) -> None:
@@ -368,39 +415,59 @@ def count_on_device(rule: Rule, step: torch.Tensor, held: list, found_inf: torch
 
 
 @cache
-def is_elementwise(rule: Rule) -> bool:
-    """Whether every number moves by itself, so that it does not matter in which tensor it stands.
+def looks_at(rule: Rule) -> str:
+    """What decides where a number moves: that "number" alone, the "matrix" it stands in, or "all" parameters.
 
     Found by trying: two steps with two numbers in one tensor, and with each alone, with gradients so large that any
-    clipping acts, and a turn of the first that clipping together all but hides.
+    clipping acts, and a turn of the first that clipping together all but hides. A rule that refuses vectors is tried on
+    two matrices.
 
-    >>> from gdlab.rules import adamw, chain, clip_global_norm
-    >>> is_elementwise(adamw()), is_elementwise(chain(clip_global_norm(1.0), adamw()))
-    (True, False)
+    >>> from gdlab.rules import adamw, chain, clip_global_norm, muon
+    >>> looks_at(adamw()), looks_at(muon()), looks_at(chain(clip_global_norm(1.0), adamw()))
+    ('number', 'matrix', 'all')
     """
-    steps = torch.tensor([[3e150, -4e149], [-1e140, 2e150]], dtype=torch.float64)
+    theta = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    grads = torch.tensor([[3e150, -4e149], [-1e140, 2e150]], dtype=torch.float64)
+    try:
+        together = _trial(rule, theta, grads)
+    except ValueError:
+        turned = torch.tensor([[1.0, 2.0], [-0.5, 3.0]], dtype=torch.float64)
+        matrices, slopes = [theta[0] * turned, theta[1] * turned.T], [[a * turned, b * turned.T] for a, b in grads]
+        alone = [_trial(rule, [matrices[k]], [[pair[k]] for pair in slopes]) for k in range(2)]
+        return "matrix" if _equal(_trial(rule, matrices, slopes), torch.cat(alone, dim=1)) else "all"
+    alone = [_trial(rule, theta[k : k + 1], grads[:, k : k + 1]) for k in range(2)]
+    return "number" if _equal(together, torch.cat(alone, dim=1)) else "all"
 
-    def walk(columns: slice) -> torch.Tensor:
-        theta = torch.tensor([1.0, -2.0], dtype=torch.float64)[columns]
-        state = rule.init(theta)
-        for step, grad in enumerate(steps[:, columns]):
-            theta, state = rule.step(theta, grad, state, step, 0.1)
-        return torch.stack([theta, *state])
 
-    alone = torch.cat([walk(slice(k, k + 1)) for k in range(2)], dim=1)
-    return torch.allclose(walk(slice(2)), alone, rtol=1e-9, atol=0.0)
+def _trial(rule: Rule, theta, grads) -> torch.Tensor:
+    """θ and the state after a step with each gradient, every part in a row of its own."""
+    state = rule.init(theta)
+    for step, grad in enumerate(grads):
+        theta, state = rule.step(theta, grad, state, step, 0.1)
+    return torch.stack([torch.cat([leaf.reshape(-1) for leaf in leaves(part)]) for part in (theta, *state)])
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return torch.allclose(a, b, rtol=1e-9, atol=0.0)
 
 
 def _bound(rule: Rule) -> Callable[..., None]:
     return lambda *row_and_scalars: update_in_place(rule, *row_and_scalars)
 
 
-@cache
-def compiled_update(rule: Rule, dtype: torch.dtype, device: torch.device, scaled: bool) -> Callable[..., None]:
-    """`update_in_place` of a rule as one kernel for rows of any length, or uncompiled, with a line that says why.
+LONG_ROW, WIDE, TALL = (2 * SMALL,), (192, 320), (320, 192)
+"""Examples of what a kernel is compiled for. The row is long enough to be shared between processor cores."""
 
-    One kernel is compiled for each rule, dtype and device, on rows long enough to be shared between processor cores.
-    What `torch.compile` would check before each call (dtypes, devices, one length) is settled here once and for all:
+
+@cache
+def compiled_update(
+    rule: Rule, dtype: torch.dtype, device: torch.device, scaled: bool, example: tuple[int, ...]
+) -> Callable[..., None]:
+    """`update_in_place` of a rule as one kernel, or uncompiled, with a line that says why.
+
+    One kernel is compiled for each rule, dtype and device, and serves rows of any length. A rule for matrices has one
+    for those of at least as many columns as rows, and one for the others: `example` is a shape of its kind.
+    What `torch.compile` would check before each call (dtypes, devices, one shape) is settled here once and for all:
     the kernel is called without its guards, which take four times as long as everything else before a launch.
     """
 
@@ -409,11 +476,11 @@ def compiled_update(rule: Rule, dtype: torch.dtype, device: torch.device, scaled
 
     # Compiled code is kept with the function's code, and only so many versions of it: each kernel gets its own.
     own = FunctionType(run.__code__.replace(), run.__globals__, run.__name__, run.__defaults__, run.__closure__)
-    number = _scalar_dtype(device)
-    theta, grad = (torch.zeros(2 * SMALL, dtype=dtype, device=device) for _ in range(2))
+    number = widest_float(device)
+    theta, grad = (torch.zeros(example, dtype=dtype, device=device) for _ in range(2))
     state = rule.init(theta)
-    for row in (theta, grad, *state):
-        torch._dynamo.mark_dynamic(row, 0)  # the length is no constant of the kernel
+    for part in (theta, grad, *state):
+        torch._dynamo.mark_dynamic(part, list(range(len(example))))  # lengths are no constants of the kernel
     scalars, more = (
         [torch.ones((), dtype=number, device=device) for _ in range(count)]
         for count in (len(rule.scalar_names), 3 if scaled else 1)
@@ -438,12 +505,12 @@ def compiled_update(rule: Rule, dtype: torch.dtype, device: torch.device, scaled
         reason = str(problem.__cause__ or problem).strip().partition("\n")[0]
         warnings.warn(f"gdlab.torch runs {rule.name} uncompiled, several times slower: {reason}", stacklevel=2)
         return _bound(rule)
-    (kernel, arguments), ours = found[0], [theta, grad, *state, *scalars, *more]
+    (kernel, arguments), ours = found[0], [theta, grad, *state, *scalars, *more, *example]
     order = [_place(argument, ours) for argument in arguments]
 
     def call(theta, grad, state, scalars, *more):
-        row = [theta, grad, *state, *scalars, *more]
-        kernel(*[theta.shape[0] if place is None else row[place] for place in order])
+        given = [theta, grad, *state, *scalars, *more, *theta.shape]
+        kernel(*[given[place] for place in order])
 
     return call
 
@@ -453,12 +520,8 @@ CONSTANTS = {"specialize_float": True, "automatic_dynamic_shapes": False}
 that it compiled before into arguments."""
 
 
-def _place(argument, ours: list) -> int | None:
-    """Where the compiler's argument stands among ours; None for the rows' length, its only number."""
+def _place(argument, ours: list) -> int:
+    """Where the compiler's argument stands among ours: a tensor, or one of the lengths, which are all different."""
     if isinstance(argument, int):
-        return None
-    return next(place for place, tensor in enumerate(ours) if tensor is argument)
-
-
-def _scalar_dtype(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no doubles
+        return next(place for place, one in enumerate(ours) if isinstance(one, int) and one == argument)
+    return next(place for place, one in enumerate(ours) if one is argument)

@@ -92,6 +92,37 @@ def test_prefetching_changes_nothing_but_when():
     assert batches.batches.epoch == 1
 
 
+def shares_of(kind, shares):
+    """Batches of four, as each of so many processes gets them."""
+    if kind == "device":
+        return [device_batches(drop_last=True, share=(k, shares)) for k in range(shares)]
+    rng = np.random.default_rng
+    return [TokenBatches(np.arange(50), 4, 4, rng(3), share=(k, shares)) for k in range(shares)]
+
+
+@pytest.mark.parametrize("kind", ["device", "tokens"])
+def test_the_shares_of_a_batch_are_equal_and_together_the_whole_batch(kind):
+    (whole,), parts = shares_of(kind, 1), shares_of(kind, 2)
+    for _ in range(5):
+        batch, pieces = next(whole), [next(part) for part in parts]
+        assert [len(piece[0]) for piece in pieces] == [2, 2]
+        assert all(
+            torch.equal(torch.cat(halves), both) for halves, both in zip(zip(*pieces, strict=True), batch, strict=True)
+        )
+
+
+@pytest.mark.parametrize("kind", ["device", "tokens"])
+def test_what_two_shared_four_go_on_with(kind):
+    first, second, *_ = shares_of(kind, 2)
+    drawn(first, 3), drawn(second, 3)
+    assert str(first.state()) == str(second.state())
+    (whole,), four = shares_of(kind, 1), shares_of(kind, 4)
+    drawn(whole, 3)
+    for part in four:
+        part.restore(first.state())
+    assert torch.equal(torch.cat([next(part)[0] for part in four]), next(whole)[0])
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -102,6 +133,10 @@ def test_prefetching_changes_nothing_but_when():
         (lambda: DeviceBatches([torch.zeros(3)], 0, 0), "batch_size is 0 and there are 3"),
         (lambda: DeviceBatches([torch.zeros(3)], 4, 0, drop_last=True), "batch_size is 4 and there are 3"),
         (lambda: DeviceBatches([torch.zeros(0)], 1, 0), "there are 0 examples"),
+        (lambda: device_batches(share=(0, 2)), "leave a short one, which has no 2 equal shares: .* drop_last=True"),
+        (lambda: device_batches(drop_last=True, share=(0, 3)), "A batch of 4 .* no number 0 of 3 equal ones"),
+        (lambda: device_batches(drop_last=True, share=(2, 2)), "no number 2 of 2 equal ones"),
+        (lambda: TokenBatches(np.arange(50), 3, 4, None, share=(1, 2)), "A batch of 3 .* no number 1 of 2 equal ones"),
         (lambda: TokenBatches(np.arange(12), 3, 4, np.random.default_rng(0)), "needs 13 tokens, but there are 12"),
         (lambda: device_batches().restore(device_batches(drop_last=True).state()), "drop_last = False, .* had True"),
         (

@@ -15,7 +15,7 @@ import torch._dynamo
 
 import gdlab.torch.optim
 from gdlab import rules
-from gdlab.torch.optim import SMALL, RuleOptimizer, count_on_device, is_elementwise, update_in_place
+from gdlab.torch.optim import SMALL, RuleOptimizer, count_on_device, looks_at, update_in_place
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +37,24 @@ TORCHS = {
     "adam_l2": (rules.adam_l2(weight_decay=0.1), torch.optim.Adam, {"weight_decay": 0.1}),
     "adamw": (rules.adamw(weight_decay=0.1), torch.optim.AdamW, {"weight_decay": 0.1}),
 }
-ALL = {**{name: rule for name, (rule, _, _) in TORCHS.items()}, "ema": rules.momentum_ema(), "lion": rules.lion()}
+OURS_ALONE = {
+    "ema": rules.momentum_ema(),
+    "lion": rules.lion(),
+    "schedule_free_sgd": rules.schedule_free_sgd(warmup_steps=10),
+    "schedule_free_adamw": rules.schedule_free_adamw(warmup_steps=10, weight_decay=0.1),
+}
+ALL = {name: rule for name, (rule, _, _) in TORCHS.items()} | OURS_ALONE
+MUON = rules.muon(weight_decay=0.2)
+SHAPES = {"matrix": (4, 3), "number": (), "vector": (5,), "turned": (3, 2), "empty": (0,), "late": (2, 2)}
+MATRICES = SHAPES | {"number": (1, 1), "vector": (3, 5), "empty": (0, 2)}
 
 
-def parameters(dtype=torch.float64):
+def parameters(dtype=torch.float64, shapes=SHAPES, device="cpu"):
     """A matrix, a number, a vector, a tensor whose numbers do not lie in order, and one that has none."""
     rng = torch.Generator().manual_seed(5)
-    shapes = {"matrix": (4, 3), "number": (), "vector": (5,), "turned": (3, 2), "empty": (0,), "late": (2, 2)}
     values = {name: torch.randn(shape, generator=rng, dtype=dtype) for name, shape in shapes.items()}
     values["turned"] = values["turned"].t()
-    return {name: torch.nn.Parameter(value) for name, value in values.items()}
+    return {name: torch.nn.Parameter(value.to(device)) for name, value in values.items()}
 
 
 def gradients(params, step):
@@ -54,24 +62,23 @@ def gradients(params, step):
     rng = torch.Generator().manual_seed(step)
     sizes = {"matrix": 3.0, "number": 40.0, "vector": 1e-2}
     return {
-        name: sizes.get(name, 1.0) * (0.2 + torch.randn(p.shape, generator=rng, dtype=torch.float64)).to(p.dtype)
+        name: sizes.get(name, 1.0) * (0.2 + torch.randn(p.shape, generator=rng, dtype=torch.float64)).to(p)
         for name, p in params.items()
     }
 
 
-def walk(make, group_of, steps, dtype):
+def walk(make, dtype, device, shapes=SHAPES, steps=1000):
     """What happens to an optimizer in a long run, all of it, at the same steps for every optimizer.
 
     Two groups, a rate that changes at every step, a frozen parameter that thaws, one that is added late, steps
     without a gradient, and a new optimizer that takes over a saved state.
     """
-    params = parameters(dtype)
+    params = parameters(dtype, shapes, device)
     first, second, late = ["matrix", "turned", "empty"], ["number", "vector"], ["late"]
 
     def groups(*names):
-        return [
-            group_of([params[name] for name in part], lr) for part, lr in zip(names, (0.01, 0.003, 0.02), strict=False)
-        ]
+        rates = zip(names, (0.01, 0.003, 0.02), strict=False)
+        return [{"params": [params[name] for name in part], "lr": lr} for part, lr in rates]
 
     optimizer = make(groups(first, second))
     params["vector"].requires_grad_(False)
@@ -100,35 +107,46 @@ def distance(ours, theirs):
     return (torch.linalg.norm(ours - theirs) / torch.linalg.norm(theirs)).item()
 
 
-def our_walk(name, dtype, compiled):
-    return walk(
-        lambda groups: RuleOptimizer(groups, ALL[name], 0.1, compiled=compiled),
-        lambda params, lr: {"params": params, "lr": lr},
-        1000,
-        dtype,
-    )
+def our_walk(rule, dtype, device, compiled, shapes=SHAPES):
+    return walk(lambda groups: RuleOptimizer(groups, rule, 0.1, compiled=compiled), dtype, device, shapes)
 
 
-def torchs_walk(name, dtype):
+def torchs_walk(name, dtype, device):
     _, optimizer, settings = TORCHS[name]
-    return walk(
-        lambda groups: optimizer(groups, **settings), lambda params, lr: {"params": params, "lr": lr}, 1000, dtype
-    )
+    return walk(lambda groups: optimizer(groups, **settings), dtype, device)
 
 
+SINGLE_AND_DOUBLE = pytest.mark.parametrize(
+    ("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 2e-6)], ids=["double", "single"]
+)
+
+
+@SINGLE_AND_DOUBLE
 @pytest.mark.parametrize("name", TORCHS)
-def test_a_thousand_steps_of_all_that_can_happen_equal_torch_optim(name):
-    assert distance(our_walk(name, torch.float64, False), torchs_walk(name, torch.float64)) <= 1e-12
+def test_a_thousand_steps_of_all_that_can_happen_equal_torch_optim(name, dtype, bound, device):
+    assert distance(our_walk(ALL[name], dtype, device, False), torchs_walk(name, dtype, device)) <= bound
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 2e-6)], ids=["double", "single"])
+@SINGLE_AND_DOUBLE
 @pytest.mark.parametrize("name", ["momentum", "adamw"])
-def test_compiled_a_thousand_steps_equal_torch_optim(name, dtype, bound):
-    assert distance(our_walk(name, dtype, True), torchs_walk(name, dtype)) <= bound
+def test_compiled_a_thousand_steps_equal_torch_optim(name, dtype, bound, device):
+    assert distance(our_walk(ALL[name], dtype, device, True), torchs_walk(name, dtype, device)) <= bound
 
 
-def test_lion_and_the_average_form_walk_as_the_pure_rules_do():
-    for name in ("ema", "lion"):
+@pytest.mark.parametrize(
+    ("dtype", "bound", "compiled"),
+    [(torch.float64, 1e-12, False), (torch.float32, 2e-6, False), (torch.float64, 1e-12, True)],
+    ids=["double", "single", "compiled"],
+)
+def test_a_thousand_steps_of_muon_equal_torch_optim_when_it_does_not_round(dtype, bound, compiled, device, monkeypatch):
+    ours = our_walk(MUON, dtype, device, compiled, MATRICES)
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    theirs = walk(lambda groups: torch.optim.Muon(groups, weight_decay=0.2), dtype, device, MATRICES)
+    assert distance(ours, theirs) <= bound
+
+
+def test_the_rules_that_torch_does_not_have_walk_as_the_pure_ones_do():
+    for name in OURS_ALONE:
         params = parameters()
         theta = {key: p.detach().clone() for key, p in params.items()}
         optimizer, state = RuleOptimizer(params.values(), ALL[name], 0.01, compiled=False), ALL[name].init(theta)
@@ -144,17 +162,17 @@ def test_lion_and_the_average_form_walk_as_the_pure_rules_do():
 # ------------------------------------------------------------------- large tensors and packs
 
 
-def rows(sizes, dtype=torch.float32):
+def rows(sizes, dtype=torch.float32, device="cpu"):
     rng = torch.Generator().manual_seed(1)
-    params = [torch.nn.Parameter(torch.randn(size, generator=rng, dtype=dtype)) for size in sizes]
+    params = [torch.nn.Parameter(torch.randn(size, generator=rng, dtype=dtype).to(device)) for size in sizes]
     for p in params:
-        p.grad = torch.randn(p.shape, generator=rng, dtype=dtype)
+        p.grad = torch.randn(p.shape, generator=rng, dtype=dtype).to(device)
     return params
 
 
 @pytest.mark.parametrize("sizes", [[(SMALL,), (7,), (300, 250)], [(), (3, 3), (SMALL - 1,)], [()]], ids=str)
-def test_compiled_equals_uncompiled_for_large_small_and_single_numbers(sizes):
-    ours, plain = rows(sizes), rows(sizes)
+def test_compiled_equals_uncompiled_for_large_small_and_single_numbers(sizes, device):
+    ours, plain = rows(sizes, device=device), rows(sizes, device=device)
     compiled, eager = (RuleOptimizer(p, ALL["adamw"], 0.01, compiled=c) for p, c in ((ours, True), (plain, False)))
     for _ in range(3):
         compiled.step(), eager.step()
@@ -222,8 +240,8 @@ def test_rules_that_differ_in_a_number_each_have_their_own_kernel(decays):
         assert torch.allclose(*walked, rtol=1e-6, atol=0)
 
 
-def test_a_new_rate_at_every_step_and_new_shapes_never_compile_again():
-    params = rows([(SMALL,), (6,)])
+def test_a_new_rate_at_every_step_and_new_shapes_never_compile_again(device):
+    params = rows([(SMALL,), (6,)], device=device)
     optimizer = RuleOptimizer(params, ALL["adamw"], 0.01)
     optimizer.step()
     compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
@@ -231,7 +249,7 @@ def test_a_new_rate_at_every_step_and_new_shapes_never_compile_again():
     for step in range(5):
         optimizer.param_groups[0]["lr"] = 0.01 / (step + 1)
         if step == 2:
-            more = rows([(SMALL + 30,), (9,)])
+            more = rows([(SMALL + 30,), (9,)], device=device)
             optimizer.add_param_group({"params": more, "lr": torch.tensor(0.3)})
         optimizer.step()
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
@@ -326,6 +344,31 @@ def test_accumulated_gradients_are_one_step():
     assert torch.allclose(model.weight, twin.weight, rtol=1e-5)
 
 
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """A group of one process, which talks to nobody."""
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("as_views", [True, False], ids=["bucket_views", "copies"])
+def test_a_model_in_distributed_data_parallel_walks_as_the_bare_one(alone, as_views):
+    bare, inner = (torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2)) for _ in range(2))
+    inner.load_state_dict(bare.state_dict())
+    parallel = torch.nn.parallel.DistributedDataParallel(inner, gradient_as_bucket_view=as_views)
+    for model in (bare, parallel):
+        optimizer = RuleOptimizer(model.parameters(), ALL["adamw"], 0.1, compiled=False)
+        for step in range(4):
+            model(torch.full((5, 4), 1.0 + step)).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=step % 2 == 0)
+    assert all(torch.equal(a, b) for a, b in zip(bare.parameters(), inner.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["deepcopy", "pickle"])
 def test_a_copy_goes_on_where_the_first_stands(how):
     params = rows([(SMALL,), (4,)])
@@ -364,18 +407,32 @@ def test_each_group_may_have_a_rule_of_its_own():
     assert torch.allclose(matrix, decayed) and torch.allclose(vector, moved)
 
 
+def test_muon_turns_the_matrices_and_another_rule_moves_the_vectors():
+    params, alone = rows([(4, 3), (3,), (3, 5)]), rows([(4, 3), (3,), (3, 5)])
+    groups = [{"params": params[::2]}, {"params": params[1:2], "rule": ALL["adamw"], "lr": 0.3}]
+    together = RuleOptimizer(groups, MUON, 0.02, compiled=False)
+    pair = (
+        RuleOptimizer(alone[::2], MUON, 0.02, compiled=False),
+        RuleOptimizer(alone[1:2], ALL["adamw"], 0.3, compiled=False),
+    )
+    for _ in range(3):
+        for optimizer in (together, *pair):
+            optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(params, alone, strict=True))
+
+
 # ------------------------------------------------------------------- mixed precision, and counting on a device
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "uncompiled"])
-def test_grad_scaler_leaves_unscaling_and_the_skipped_step_to_it(compiled):
-    ours, plain = rows([(SMALL,), (4,)]), rows([(SMALL,), (4,)])
+def test_grad_scaler_leaves_unscaling_and_the_skipped_step_to_it(compiled, device):
+    ours, plain = (rows([(SMALL,), (4,)], device=device) for _ in range(2))
     grads = [p.grad.clone() for p in ours]
     optimizer = RuleOptimizer(ours, ALL["adamw"], 0.01, compiled=compiled)
     reference = RuleOptimizer(plain, ALL["adamw"], 0.01, compiled=False)
-    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaler = torch.amp.GradScaler(device, init_scale=1024.0)
     for step in range(4):
-        scaler.scale(torch.zeros(()))
+        scaler.scale(torch.zeros((), device=device))
         for p, grad in zip(ours, grads, strict=True):
             p.grad = grad * scaler.get_scale()
         if step == 1:
@@ -420,10 +477,11 @@ def test_a_captured_graph_is_let_in():
 # ------------------------------------------------------------------- rules that look at all numbers at once
 
 
-def test_only_clipping_by_the_norm_is_not_elementwise():
-    assert all(is_elementwise(rule) for rule in ALL.values()) and is_elementwise(rules.clip_value(1.0))
-    for rule in ALL.values():
-        assert not is_elementwise(rules.chain(rules.clip_global_norm(1e6), rule))
+def test_what_a_rule_looks_at_is_found_out():
+    assert {looks_at(rule) for rule in (*ALL.values(), rules.clip_value(1.0))} == {"number"}
+    assert {looks_at(rule) for rule in (MUON, rules.chain(rules.clip_value(1.0), MUON))} == {"matrix"}
+    clip = rules.clip_global_norm(1e6)
+    assert {looks_at(rules.chain(clip, rule)) for rule in (*ALL.values(), MUON)} == {"all"}
 
 
 def test_clipping_inside_the_rule_equals_torchs_clipping_before_the_step():
@@ -475,6 +533,14 @@ def test_a_rate_below_zero_is_refused(lr):
 def test_complex_parameters_are_refused():
     with pytest.raises(ValueError, match="real and imaginary parts"):
         RuleOptimizer([torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))], rules.momentum(), 0.1)
+
+
+@pytest.mark.parametrize("shape", [(3,), (), (2, 2, 2)], ids=str)
+def test_what_is_no_matrix_is_refused_by_muon_and_told_where_to_go(shape):
+    optimizer = RuleOptimizer(rows([(3, 2)]), MUON, 0.1)
+    with pytest.raises(ValueError, match="muon is a rule for matrices.*a group with another rule"):
+        optimizer.add_param_group({"params": rows([shape])})
+    assert len(optimizer.param_groups) == 1
 
 
 def test_sparse_gradients_are_refused():
