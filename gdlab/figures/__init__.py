@@ -34,6 +34,8 @@ _HOMES = {
     "SchedulePlot": "schedule",
     "schedule_plot": "schedule",
     "tiles_picture": "tiles_svg",
+    "Trainability": "boundary",
+    "trainability": "boundary",
 }
 
 __all__ = sorted(_HOMES)

@@ -9,7 +9,7 @@ the widget for JupyterLab, its state for the built book, and a picture for every
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -33,6 +33,7 @@ SCRIPTS = {
     "epoch_counter": "epochCounter",
     "race": "optimizerRace",
     "landscape": "landscape",
+    "trainability": "trainabilityMap",
 }
 """Every figure: the name of its short function in Python and of its file (without .js), and of the function in it."""
 
@@ -63,22 +64,46 @@ def packed(name: str) -> str:
 
 
 def squeezed(script: str) -> str:
-    """The same script without comments, indentation, the spaces around signs, and the last sign before a bracket.
+    """The same script without comments, indentation, spaces around signs, and signs that JavaScript does not ask for.
 
     >>> squeezed("const a = b ? [1, 2] : c - d;  // why")
-    'const a=b?[1,2]:c-d;'
+    'let a=b?[1,2]:c-d;'
+    >>> squeezed("const half = (a) => a * 0.5; const b = half(1);")
+    'let half=a=>a*.5,b=half(1);'
     >>> squeezed("function f() { g([1, 2,]); }")
     'function f(){g([1,2])}'
     """
-    lines = (re.sub(r"([;,{(\[])  // .*$", r"\1", line).strip() for line in script.splitlines())
+    lines = (re.sub(r"([;,{(\[>])  // .*$", r"\1", line).strip() for line in script.splitlines())
     text = "\n".join(line for line in lines if line and not line.startswith("//"))
-    return "".join(part if quoted else _tight(part) for part, quoted in _parts(text))
+    return _joined((part if quoted else _tight(part), quoted) for part, quoted in _parts(text))
 
 
 def _tight(code: str) -> str:
     code = re.sub(r"\s*([=<>?:,;(){}\[\]&|*]+|!==?)\s*", r"\1", code)
-    code = re.sub(r" ([-+/%]) (?![-+/])", r"\1", code)  # "a + +b" is not "a++b"
+    code = re.sub(r"(?<![-+/ ]) ?(?<![-+/])([-+/%]) ?(?![-+/ ])", r"\1", code)  # "a + +b" is not "a++b"
+    code = re.sub(r"(?<![\w$)\]])\((\w+)\)=>", r"\1=>", code)
+    code = re.sub(r"\b0(?=\.\d)", "", code)
+    code = re.sub(r"\bconst\b", "let", code)  # what is never set anew may be called either
     return re.sub(r";(?=})|,(?=[\])}])", "", code)
+
+
+def _joined(parts: Iterable[tuple[str, bool]]) -> str:
+    """Code and quoted text put together; declarations that follow one another become one: let a,b."""
+    declares = [False]  # whether the statement that is open declares something: outermost, then in each open bracket
+
+    def merged(match: re.Match[str]) -> str:
+        sign = match[0]
+        if sign in ("(", "[", "{"):
+            declares.append(False)
+        elif sign in (")", "]", "}"):
+            declares.pop()
+        else:
+            follows = sign != ";" and sign[0] == ";" and declares[-1]
+            declares[-1] = sign != ";"
+            return "," if follows else sign
+        return sign
+
+    return "".join(part if quoted else re.sub(r";?\blet\b ?|[;()[\]{}]", merged, part) for part, quoted in parts)
 
 
 def _parts(script: str) -> Iterator[tuple[str, bool]]:

@@ -5,6 +5,10 @@ comes to rest there for η < 2/8; far starts are thrown across, and at larger ra
 (the cubic map θ ← (1 + 4η)θ − 4ηθ³). On the saddle L(x, y) = ½x² − ½y² + ¼y⁴ the same happens along y, at
 four times the rate: there ∂L/∂y is a quarter of the double well's slope. Gradient noise adds σ times a normal
 number to each coordinate of each gradient, from `noise.Seeded`.
+
+Beside gradient descent the two schedule-free rules walk; their walks are those of the average x, by which they
+are judged. (Muon does not: a number is no matrix, and on a matrix of one number its steps have one length, so
+that no walk would ever come to rest.)
 """
 
 import math
@@ -17,14 +21,21 @@ import traitlets as t
 from gdlab import objectives
 from gdlab.figures.base import Figure, Number, finite
 from gdlab.figures.basins_svg import landscape_picture
+from gdlab.figures.contest_svg import LOOKS
 from gdlab.figures.noise import Seeded
 from gdlab.figures.own import one_number, trouble, two_numbers
-from gdlab.rules import gradient_step
+from gdlab.rules import Rule, gradient_step, schedule_free_adamw, schedule_free_average, schedule_free_sgd
 
 Step = Callable[[Any, Any, float], Any]
 """A learner's own rule: (theta, grad, lr) -> the next theta; on the saddle theta and grad are arrays [x, y]."""
 
 Point = float | list[float]
+
+RULES: dict[str, Step | Rule] = {
+    "gradient_descent": gradient_step,
+    "schedule_free_sgd": schedule_free_sgd(),
+    "schedule_free_adamw": schedule_free_adamw(),
+}
 
 SURFACES = ("double_well", "saddle")
 OUTCOMES = ("left", "right", "ridge", "bouncing", "diverged")
@@ -80,9 +91,15 @@ def kicks(surface: str, seed: int, steps: int) -> np.ndarray:
 
 
 def noisy_path(
-    surface: str, start: Point, lr: float, steps: int, noise: float = 0.0, seed: int = 0, step: Step = gradient_step
+    surface: str,
+    start: Point,
+    lr: float,
+    steps: int,
+    noise: float = 0.0,
+    seed: int = 0,
+    step: Step | Rule = gradient_step,
 ) -> tuple[list[Point], str]:
-    """θ₀ … θ_steps with gradients ∇L + noise · normal, or until the walk is lost.
+    """θ₀ … θ_steps with gradients ∇L + noise · normal, or until the walk is lost; under a schedule-free rule its averages.
 
     Returns:
         The points, and a sentence on why a learner's own step ends the walk early ("" where it does not).
@@ -90,12 +107,26 @@ def noisy_path(
     >>> noisy_path("double_well", 0.5, 0.1, 2)[0]
     [0.5, 0.65, 0.80015]
     """
+    return _followed(surface, start, lr, _pushes(surface, steps, noise, seed), step)
+
+
+def _pushes(surface: str, steps: int, noise: float, seed: int) -> list:
+    return list(noise * kicks(surface, seed, steps)) if noise else [0.0] * steps
+
+
+def _followed(surface: str, start: Point, lr: float, pushes: Iterable, step: Step | Rule) -> tuple[list[Point], str]:
+    """A walk whose gradients get one push each: what `noisy_path` returns."""
     grad = getattr(objectives, surface).grad
-    path = [start]
-    for kick in noise * kicks(surface, seed, steps) if noise else [0.0] * steps:
+    theta = np.array(start) if surface == "saddle" or isinstance(step, Rule) else start
+    path, state = [start], step.init(theta) if isinstance(step, Rule) else ()
+    for i, push in enumerate(pushes):
         try:
-            theta = np.array(path[-1]) if surface == "saddle" else path[-1]
-            path.append(_point(step(theta, grad(theta) + kick, lr), surface))
+            if isinstance(step, Rule):
+                theta, state = step.step(theta, grad(theta) + push, state, i, lr)
+                path.append(_point(schedule_free_average(theta, state, lr), surface))
+            else:
+                path.append(_point(step(theta, grad(theta) + push, lr), surface))
+                theta = np.array(path[-1]) if surface == "saddle" else path[-1]
         except Exception as error:
             return path, trouble(error, "step")
         if lost(path[-1]):
@@ -117,8 +148,19 @@ def lost(point: Point) -> bool:
     return not np.max(np.abs(point)) <= FAR
 
 
-def outcome(surface: str, point: Point, lr: float, step: Step = gradient_step) -> str:
-    """What becomes of a walk that stands at a point once no noise pushes it any more.
+def outcome(
+    surface: str,
+    start: Point,
+    lr: float,
+    step: Step | Rule = gradient_step,
+    steps: int = 0,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> str:
+    """What becomes of a walk after `steps` steps with noise, once no noise pushes it any more.
+
+    Under a schedule-free rule that is said of the average, too. It comes to rest even at rates at which gradient
+    descent bounces: the t-th point has a share of 1/t in it.
 
     Returns:
         "left" or "right": it comes to rest in that well. "ridge": it is still within 0.1 of the ridge.
@@ -129,26 +171,45 @@ def outcome(surface: str, point: Point, lr: float, step: Step = gradient_step) -
     >>> outcome("double_well", 0.4, 0.3), outcome("double_well", 1.7, 0.3)
     ('bouncing', 'diverged')
     """
-    path, _ = noisy_path(surface, point, lr, 0 if lost(point) else SETTLE, step=step)
+    pushes = [] if lost(start) else [*_pushes(surface, steps, noise, seed), *[0.0] * SETTLE]
+    path, _ = _followed(surface, start, lr, pushes, step)
     last = np.array(path[-WATCHED - 1 :])
     return str(_name(lost(path[-1]), np.max(np.abs(np.diff(last, axis=0)), initial=0), across(path[-1])))
 
 
-def outcome_map(starts: list[float], rates: list[float]) -> list[list[str]]:
-    """`outcome` on the double well for each rate (a row) and each start, by `gdlab.rules`.
+def outcome_map(
+    starts: list[float], rates: list[float], surface: str = "double_well", rule: str = "gradient_descent"
+) -> list[list[str]]:
+    """`outcome` for each rate (a row) and each start, under one of `RULES`.
 
     >>> outcome_map([-0.4, 0.4], [0.05, 0.3])
     [['left', 'right'], ['bouncing', 'bouncing']]
+    >>> outcome_map([-0.4, 0.4], [0.05, 0.3], rule="schedule_free_sgd")
+    [['left', 'right'], ['left', 'right']]
     """
     theta, lr = np.broadcast_arrays(np.array(starts, dtype=float), np.array(rates, dtype=float)[:, None])
-    hop = np.zeros(theta.shape)
-    for left in reversed(range(SETTLE)):
-        before = theta
-        theta = gradient_step(theta, objectives.double_well.grad(theta), lr)
-        theta = np.where(np.abs(theta) <= FAR, theta, np.nan)  # lost, and not to overflow
-        if left < WATCHED:
-            hop = np.maximum(hop, np.abs(theta - before))
-    return _name(np.isnan(theta), hop, theta).tolist()
+    step = RULES[rule]
+    state = step.init(theta) if isinstance(step, Rule) else ()
+    end, hop = theta, np.zeros(theta.shape)
+    for i in range(SETTLE):
+        before = end
+        slope = _slope(surface, theta)
+        if isinstance(step, Rule):
+            theta, state = step.step(theta, slope, state, i, lr)
+            end = schedule_free_average(theta, state, lr)
+        else:
+            theta = end = step(theta, slope, lr)
+        theta = np.where(np.abs(end) <= FAR, theta, np.nan)  # lost, and not to overflow
+        if i >= SETTLE - WATCHED:
+            hop = np.maximum(hop, np.abs(end - before))
+    return _name(np.isnan(theta), hop, end).tolist()
+
+
+def _slope(surface: str, theta: np.ndarray) -> np.ndarray:
+    """∂L across the ridge."""
+    if surface == "saddle":
+        return objectives.saddle.grad(np.stack([np.zeros_like(theta), theta], axis=-1))[..., 1]
+    return objectives.double_well.grad(theta)
 
 
 def _name(gone, hop, end) -> np.ndarray:
@@ -170,10 +231,11 @@ class Landscape(Figure):
     """The figure; see the module's first paragraph. `landscape` is its short name."""
 
     figure = "landscape"
-    settings = ("surface", "start", "height", "lr", "noise", "seed", "steps", "frame", "ask", "guess")
+    settings = ("surface", "rule", "start", "height", "lr", "noise", "seed", "steps", "frame", "ask", "guess")
     told = ("own", "paths", "ends", "outcomes", "trouble")
 
     surface = t.Enum(SURFACES, "double_well", help="the double well on a line, or the saddle on a plane").tag(sync=True)
+    rule = t.Enum(tuple(RULES), "gradient_descent", help="the update rule").tag(sync=True)
     start = Number(-0.3, min=-3.0, max=3.0, help="where the walk starts across the ridge: θ, or y").tag(sync=True)
     height = Number(2.0, min=-3.0, max=3.0, help="where it starts along the ridge: the saddle's x").tag(sync=True)
     lr = Number(0.05, min=0.001, max=2.2, help="the learning rate η").tag(sync=True)
@@ -192,7 +254,7 @@ class Landscape(Figure):
     trouble = t.Unicode(help="why a learner's own walk went no further; empty when it did").tag(sync=True)
 
     def __init__(self, *, step: Step | None = None, **traits):
-        self._step = step
+        self._own = step
         scale = SCALE.get(traits.get("surface", ""), 1.0)
         begin = {"lr": 0.05 * scale, "frame": traits.get("steps", 60), "ask": step is None}
         super().__init__(own=step is not None, **{**begin, **traits})
@@ -207,7 +269,8 @@ class Landscape(Figure):
 
     def outcome(self, seed: int | None = None) -> str:
         """What becomes of a seed's walk, by default of the bold one."""
-        return outcome(self.surface, self.trajectory(seed)[-1], self.lr, self._step or gradient_step)
+        seed = self.seed if seed is None else seed
+        return outcome(self.surface, self._start(), self.lr, self._step, self.steps, self.noise, seed)
 
     def shares(self) -> dict[str, int]:
         """How many of the 40 seeds come to which end."""
@@ -217,21 +280,24 @@ class Landscape(Figure):
     def picture(self) -> str:
         scale = SCALE[self.surface]
         rates = OWN_RATES if self.own else middles(0, FASTEST, 55)
-        rows = self.outcomes[1:] if self.own else outcome_map(middles(-REACH, REACH, 96), rates)
-        return landscape_picture(
-            self.surface, self.trajectory(), self.lr, [lr * scale for lr in rates], rows, self.trouble
-        )
+        rates = [lr * scale for lr in rates]
+        starts = middles(-REACH, REACH, 96)
+        rows = self.outcomes[1:] if self.own else outcome_map(starts, rates, self.surface, self.rule)
+        name = "the walk" if self.own or self.rule == "gradient_descent" else LOOKS[self.rule][0]
+        return landscape_picture(self.surface, self.trajectory(), self.lr, rates, rows, self.trouble, name)
+
+    @property
+    def _step(self) -> Step | Rule:
+        return self._own or RULES[self.rule]
 
     def _start(self) -> Point:
         return [self.height, self.start] if self.surface == "saddle" else self.start
 
     def _walk(self, seed: int) -> tuple[list[Point], str]:
-        return noisy_path(
-            self.surface, self._start(), self.lr, self.steps, self.noise, seed, self._step or gradient_step
-        )
+        return noisy_path(self.surface, self._start(), self.lr, self.steps, self.noise, seed, self._step)
 
     def _walk_again(self, _change=None):
-        if self._step is None:
+        if self._own is None:
             return
         first, trouble = self._walk(self.seed)
         seeds = [] if trouble or not self.noise else range(FAN)
@@ -242,7 +308,7 @@ class Landscape(Figure):
             self.ends, self.trouble = ends, trouble
 
     def _map_again(self, _change=None):
-        if self._step is None:
+        if self._own is None:
             return
         rates = [] if self.trouble or self.surface == "saddle" else [self.lr, *OWN_RATES]
         self.outcomes = [[outcome(self.surface, start, lr, self._step) for start in OWN_STARTS] for lr in rates]
@@ -260,8 +326,8 @@ def landscape(step: Step | None = None, **traits) -> Landscape:
     """Show where walks end: `landscape()`, `landscape(surface="saddle", start=0.001)`, `landscape(step=my_step)`.
 
     Args:
-        step: a function of your own, (theta, grad, lr) -> the next theta; left out, it is gradient descent.
-        **traits: surface, start, height, lr, noise, seed, steps, frame, ask: what the figure starts with.
+        step: a function of your own, (theta, grad, lr) -> the next theta; left out, `rule` says who walks.
+        **traits: surface, rule, start, height, lr, noise, seed, steps, frame, ask: what the figure starts with.
             Each stays live: after `wells = landscape()`, setting `wells.lr = 0.3` moves the picture.
     """
     return Landscape(step=step, **traits)

@@ -35,6 +35,7 @@ def landscape_picture(
     rates: Sequence[float],
     rows: Sequence[Sequence[str]],
     note: str = "",
+    name: str = "the walk",
 ) -> str:
     """Draw a walk, and the outcomes of many.
 
@@ -45,6 +46,7 @@ def landscape_picture(
         rates: the rates of the map's rows, evenly spaced and ascending.
         rows: for each rate the outcomes over evenly spaced starts; empty when nothing is known.
         note: a sentence that stands above: why the walk ends early.
+        name: what the walk is called.
 
     Returns:
         The text of one <svg> element.
@@ -64,7 +66,7 @@ def landscape_picture(
     counts = {name: sum(row.count(name) for row in rows) for name in LOOKS}
     total = max(1, sum(counts.values()))
     shares = ", ".join(f"{LOOKS[name][2]} {100 * count / total:.0f} %" for name, count in counts.items())
-    name = unique(surface, rates, rows)
+    patterns = unique(surface, rates, rows)
     return picture(
         WIDTH,
         490,
@@ -79,8 +81,8 @@ def landscape_picture(
             *(mark(px, py, 0, 3) for px, py in spots[1:]),
             *(mark(px, py, 0, 5.5) for px, py in spots[:1]),
         ),
-        text(RIGHT + 14, 60, shortened(note or "the walk", 24), more=f' fill="{COLOURS[0]}" font-weight="600"'),
-        _map(name, rows, down.end, down.start),
+        text(RIGHT + 14, 60, shortened(note or name, 24), more=f' fill="{COLOURS[0]}" font-weight="600"'),
+        _map(patterns, rows, down.end, down.start),
         axes(x, down, "start y₀" if plane else "start θ₀", "learning rate η", across=4, up=5),
         line([(x(0), down.start), (x(0), down.end)], INK, 1.5),
         text(
@@ -92,7 +94,7 @@ def landscape_picture(
         ),
         line([start, (start[0], 190.0)], INK, 1, "1 4"),
         mark(*start, 0, 5.5),
-        _names(name, [outcome for outcome in LOOKS if counts[outcome]]),
+        _names(patterns, [outcome for outcome in LOOKS if counts[outcome]]),
     )
 
 

@@ -15,6 +15,9 @@ function fanModel() {
   const mean = (numbers) => numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
   const square = mean(inputs.map((x) => x * x));
   const off = ([b, w], i) => b + w * inputs[i] - labels[i];
+  // The inputs' mean is 0, so that the loss is a bowl along the axes; as a sum over 64 points it would cost a fan its frames.
+  const minimum = [mean(labels), mean(labels.map((y, i) => y * inputs[i])) / square];
+  const lowest = mean(every.map((i) => off(minimum, i) ** 2)) / 2;
   function grad(theta, batch) {
     let [gb, gw] = [0, 0];
     for (const i of batch) {
@@ -29,8 +32,8 @@ function fanModel() {
     square,
     full: (theta) => grad(theta, every),
     grad,
-    loss: (theta) => mean(every.map((i) => off(theta, i) ** 2)) / 2,
-    minimum: [mean(labels), mean(labels.map((y, i) => y * inputs[i])) / square],  // the inputs' mean is 0
+    loss: ([b, w]) => lowest + ((b - minimum[0]) ** 2 + square * (w - minimum[1]) ** 2) / 2,
+    minimum,
     // s: the spread of the examples' own gradients, over both weights.
     deviation(theta) {
       const [gb, gw] = grad(theta, every);
@@ -97,7 +100,7 @@ function batchNoise(model, el) {
   // ---- the page
 
   let x, y, across, up;
-  let laid = 0;
+  let laid = "";
   let side = 240;
   const grid = svg("g", { class: "gdl-grid" });
   const levels = svg("g", {});
@@ -115,13 +118,14 @@ function batchNoise(model, el) {
   const play = player({ frame: at, last, go: (frame) => set({ frame }), pace: 400 });
 
   const errorGrid = svg("g", { class: "gdl-grid" });
+  const signal = svg("g", {});
   const errorCurves = svg("g", {});
   const errorNames = svg("g", {});
   const grip = handle({ label: "batch size", min: 1, max: fanCount, step: 1, value: size,
     text: () => `B = ${size()}, standard error ${fmt(error(size()))}`,
     at: (event) => errorPicture.at(event), from: ([px]) => across.back(px), onmove: (batch_size) => set({ batch_size }) });
   grip.dataset.main = "";
-  const errorPicture = canvas("The gradient's standard error over the batch size", [errorCurves], errorNames, grip);
+  const errorPicture = canvas("The gradient's standard error over the batch size", [signal, errorCurves], errorNames, grip);
   errorPicture.prepend(errorGrid);
   const lossGrid = svg("g", { class: "gdl-grid" });
   const losses = svg("g", {});
@@ -142,11 +146,12 @@ function batchNoise(model, el) {
   // ---- drawing
 
   let [deviation, dots] = [0, []];  // s at the full batch's point: the error's picture is drawn in units of it
+  let measuredAt = "";
+  let along, height;
   const expected = (B) => correction(B) / Math.sqrt(B);
   const error = (B) => deviation * expected(B);
 
   function layOut(width) {
-    laid = width;
     side = Math.max(200, Math.floor(errorPicture.parentNode.clientWidth));
     const height = clamp(Math.round(width * 0.72), 290, 440);
     const box = { left: 40, right: width - 8, top: 12, bottom: height - 28 };
@@ -159,10 +164,11 @@ function batchNoise(model, el) {
     const [cx, cy] = [x(line64.minimum[0]), y(line64.minimum[1])];
     levels.replaceChildren(...[0.5, 1, 1.7, 2.5, 3.5, 4.7, 6.2, 8].map((radius) =>
       svg("ellipse", { cx, cy, rx: radius * unit, ry: (radius * unit) / Math.sqrt(line64.square), class: "gdl-level" })));
-    layOutSide();
+    layOutErrors();
+    layOutLosses();
   }
 
-  function layOutSide() {
+  function layOutErrors() {
     const box = { left: 32, right: side - 20, top: 26, bottom: 156 };
     across = scale([1, fanCount], [box.left, box.right], true);
     across.ticks = () => [1, 4, 16, 64];
@@ -171,6 +177,7 @@ function batchNoise(model, el) {
     errorPicture.cut(side, 198, box, 6);
     drawAxes(errorGrid, across, up, box, { xName: "batch size B", yName: "a gradient's standard error",
       yText: (part) => ({ 0: "0", 1: "s" })[part] || `s/${1 / part}` });
+    drawErrors();
   }
 
   const place = ([b, w]) => [clamp(x(b), -9999, 9999), clamp(y(w), -9999, 9999)];
@@ -182,7 +189,7 @@ function batchNoise(model, el) {
   };
 
   function paint(width) {
-    if (width !== laid) layOut(width);
+    if (laid !== (laid = `${width} ${last()}`)) layOut(width);
     const part = clamp(1 - (turn - shown.turn), 0, 1);
     drawn = paths.map((path, i) => (part === 1 || origin[i]?.length !== path.length ? path
       : path.map((point, k) => point.map((number, j) => origin[i][k][j] + (number - origin[i][k][j]) * part))));
@@ -211,7 +218,8 @@ function batchNoise(model, el) {
     paintLosses();
   }
 
-  function paintErrors() {
+  // Only what a drag or the time changes is drawn at each frame: the rest stands.
+  function drawErrors() {
     const [rule, exact] = [[], []];
     for (let k = 0; k <= 60; k++) {
       const B = fanCount ** (k / 60);
@@ -219,10 +227,13 @@ function batchNoise(model, el) {
       exact.push([across(B), up(expected(B))]);
     }
     errorCurves.replaceChildren(
-      stroke(across(1), up(shown.signal), across(fanCount), up(shown.signal), "gdl-signal"),
       svg("path", { class: "gdl-trail gdl-quiet-line", d: trace(rule) }),
       svg("path", { class: "gdl-exact gdl-whole-line", d: trace(exact) }),
       ...dots.map((value, i) => svg("circle", { cx: across(fanSizes[i]), cy: up(value / deviation), r: 3.5, class: "gdl-measured" })));
+  }
+
+  function paintErrors() {
+    signal.replaceChildren(stroke(across(1), up(shown.signal), across(fanCount), up(shown.signal), "gdl-signal"));
     errorNames.replaceChildren(
       words(across(2.4), up(1 / Math.sqrt(2.4)) - 4, "gdl-tangent-name", "start", "s/√B"),
       ...(shown.signal > 0.3 ? [words(across(fanCount), up(Math.min(shown.signal, 1)) - 5, "gdl-quiet-name", "end", "length of ∇L")] : []));
@@ -230,12 +241,15 @@ function batchNoise(model, el) {
     grip.place(across(size()), up(expected(size())), across(size()), up(0));
   }
 
-  function paintLosses() {
+  function layOutLosses() {
     const box = { left: 32, right: side - 20, top: 26, bottom: 122 };
-    const along = scale([0, last()], [box.left, box.right]);
-    const height = scale([0.3, 16], [box.bottom, box.top], true);
+    along = scale([0, last()], [box.left, box.right]);
+    height = scale([0.3, 16], [box.bottom, box.top], true);
     lossPicture.cut(side, 148, box, 4);
     drawAxes(lossGrid, along, height, box, { across: 5, up: 3, xName: "", yName: "loss, step by step" });
+  }
+
+  function paintLosses() {
     const curve = (path) => trace(between(path, shown.frame).map((theta, i, all) =>
       [along(i === all.length - 1 ? Math.min(shown.frame, path.length - 1) : i), clamp(height(line64.loss(theta)), -999, 999)]));
     losses.replaceChildren(
@@ -253,8 +267,11 @@ function batchNoise(model, el) {
       shown.turn = turn - 1;
     }
     const theta = here(full);
-    deviation = line64.deviation(theta);
-    dots = fanSizes.map((B) => measured(theta, B));
+    if (measuredAt !== (measuredAt = String(theta))) {
+      deviation = line64.deviation(theta);
+      dots = fanSizes.map((B) => measured(theta, B));
+      if (laid) drawErrors();
+    }
     const ends = paths.slice(1).map((path) => here(path));
     const mean = [0, 1].map((j) => line64.mean(ends.map((point) => point[j])));
     const spread = Math.sqrt(line64.mean(ends.map(([b, w]) => (b - mean[0]) ** 2 + (w - mean[1]) ** 2)));

@@ -1,13 +1,16 @@
-"""The optimizer race: eight update rules set out from one start, each at a rate that suits it, and a learner's own beside them.
+"""The optimizer race: eleven update rules set out from one start, each at a rate that suits it, and a learner's own beside them.
 
 The figure of the appendix on optimizers. On a ravine, a saddle, Rosenbrock's valley, a double well or
 Beale's surface you drag the start, switch rules on and off, change the rate of the one you highlight, and
 see what it remembers: its velocity, and the root of its mean square of gradients. Walks come from
 `gdlab.rules` with its defaults, but for AdamW's weight decay: at torch's 0.01 nobody could tell it from Adam.
+Muon, a rule for matrices, gets the two coordinates as a matrix of one row, on which it is momentum with steps
+of one length. The schedule-free rules are shown where they are judged, at their averages x.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,23 @@ Path = list[list[float]]
 
 WEIGHT_DECAY = 0.1
 
+
+def of_a_row(rule: Rule) -> Rule:
+    """A rule for matrices as one for vectors: each vector is to it a matrix of one row.
+
+    >>> rule = of_a_row(rules.muon(weight_decay=0.0))
+    >>> theta, state = rule.step(np.zeros(2), np.array([3.0, 4.0]), rule.init(np.zeros(2)), step=0, lr=1.0)
+    >>> theta.round(2).tolist(), float(np.linalg.norm(theta).round(2))
+    ([-0.42, -0.56], 0.7)
+    """
+    return replace(rule, direct=partial(_row_direction, rule))
+
+
+def _row_direction(rule, theta, grad, state, scalars):
+    direction, state = rule.direct(theta[None], grad[None], tuple([part[None] for part in state]), scalars)
+    return direction[0], tuple([part[0] for part in state])
+
+
 RULES: dict[str, Rule] = {
     "gradient_descent": rules.gradient_descent(),
     "momentum": rules.momentum(),
@@ -37,7 +57,12 @@ RULES: dict[str, Rule] = {
     "adam": rules.adam(),
     "adamw": rules.adamw(weight_decay=WEIGHT_DECAY),
     "lion": rules.lion(),
+    "muon": of_a_row(rules.muon()),
+    "schedule_free_sgd": rules.schedule_free_sgd(),
+    "schedule_free_adamw": rules.schedule_free_adamw(),
 }
+
+SCHEDULE_FREE = "g at y = 0.1·z + 0.9·x; x = z − η·u, the average of all z, is drawn and judged."
 
 FORMULAS = {
     "gradient_descent": "θ ← θ − η·g; It remembers nothing.",
@@ -48,6 +73,12 @@ FORMULAS = {
     "adam": "m ← 0.9·m + 0.1·g; v ← 0.999·v + 0.001·g²; θ ← θ − η·m̂/(√v̂ + ε)",
     "adamw": f"Adam's m and v; θ ← θ − η·(m̂/(√v̂ + ε) + {WEIGHT_DECAY}·θ)",
     "lion": "θ ← θ − η·sign(0.9·m + 0.1·g); m ← 0.99·m + 0.01·g",
+    "muon": (
+        f"m ← 0.95·m + 0.05·g; θ ← θ − η·(d + {WEIGHT_DECAY}·θ); "
+        "d is 0.95·m + 0.05·g brought to length 0.7: all that Muon does to a matrix of one row."
+    ),
+    "schedule_free_sgd": f"z ← z − η·g, {SCHEDULE_FREE}",
+    "schedule_free_adamw": f"z ← z − η·g/(√v̂ + ε), v as Adam's, {SCHEDULE_FREE}",
 }
 """What each rule does, line by line."""
 
@@ -110,7 +141,7 @@ LANDSCAPES = {
         view=((-6.0, 6.0), (-3.2, 3.2)),
         levels=(0.0, 22.0, 11, 2.0),
         grain=0.05,
-        rates=_rates(0.4, 0.05, 0.05, 0.4, 0.02, 0.1, 0.1, 0.07),
+        rates=_rates(0.4, 0.05, 0.05, 0.4, 0.02, 0.1, 0.1, 0.07, 0.1, 0.4, 0.4),
     ),
     "saddle": Landscape(
         "saddle",
@@ -118,7 +149,7 @@ LANDSCAPES = {
         view=((-2.4, 2.4), (-1.7, 1.7)),
         levels=(-0.25, 3.75, 12, 2.0),
         grain=0.02,
-        rates=_rates(0.1, 0.02, 0.02, 0.4, 0.02, 0.05, 0.05, 0.03),
+        rates=_rates(0.1, 0.02, 0.02, 0.4, 0.02, 0.05, 0.05, 0.03, 0.05, 0.3, 0.2),
     ),
     "rosenbrock": Landscape(
         "Rosenbrock",
@@ -126,7 +157,7 @@ LANDSCAPES = {
         view=((-2.0, 2.0), (-0.8, 2.2)),
         levels=(0.0, 1200.0, 11, 3.0),
         grain=0.02,
-        rates=_rates(0.001, 0.0005, 0.0005, 0.5, 0.1, 0.2, 0.2, 0.02),
+        rates=_rates(0.001, 0.0005, 0.0005, 0.5, 0.1, 0.2, 0.2, 0.02, 0.03, 0.001, 0.5),
     ),
     "double_well": Landscape(
         "double well",
@@ -134,7 +165,7 @@ LANDSCAPES = {
         view=((-2.3, 2.3), (-1.8, 1.8)),
         levels=(0.0, 36.0, 24, 2.0),
         grain=0.02,
-        rates=_rates(0.02, 0.02, 0.02, 0.2, 0.02, 0.05, 0.05, 0.03),
+        rates=_rates(0.02, 0.02, 0.02, 0.2, 0.02, 0.05, 0.05, 0.03, 0.05, 0.1, 0.1),
     ),
     "beale": Landscape(
         "Beale",
@@ -142,7 +173,7 @@ LANDSCAPES = {
         view=((-0.6, 4.4), (-1.6, 1.9)),
         levels=(0.0, 400.0, 12, 3.5),
         grain=0.02,
-        rates=_rates(0.01, 0.002, 0.002, 0.4, 0.05, 0.2, 0.2, 0.05),
+        rates=_rates(0.01, 0.002, 0.002, 0.4, 0.05, 0.2, 0.2, 0.05, 0.05, 0.005, 0.3),
     ),
 }
 
@@ -158,6 +189,15 @@ def settings_of(landscape: str) -> dict[str, float]:
     return {"start_x": start_x, "start_y": start_y, **{f"{rule}_lr": lr for rule, lr in place.rates.items()}}
 
 
+def is_schedule_free(rule: OwnRule) -> bool:
+    """Whether a rule is one of gdlab's that are judged by an average of their walk.
+
+    >>> is_schedule_free(rules.schedule_free_sgd()), is_schedule_free(rules.adam())
+    (True, False)
+    """
+    return "ahead" in getattr(rule, "state_names", ())
+
+
 def rate_for(name: str, rule: OwnRule, landscape: str) -> float:
     """The rate of a rule of your own: that of gdlab's rule of the same name, else that of gradient descent.
 
@@ -170,7 +210,7 @@ def rate_for(name: str, rule: OwnRule, landscape: str) -> float:
 
 
 def walk(rule: OwnRule, objective: Objective, start: tuple[float, float], lr: float, steps: int, name: str = "rule"):
-    """θ₀ … θ_steps = [x, y] under a rule.
+    """θ₀ … θ_steps = [x, y] under a rule; under a schedule-free one of gdlab's, the averages that it is judged by.
 
     Returns:
         The points, and a sentence on why a learner's own rule ends the walk early ("" where it does not).
@@ -186,7 +226,8 @@ def walk(rule: OwnRule, objective: Objective, start: tuple[float, float], lr: fl
         for step in range(steps):
             with np.errstate(all="ignore"):  # a walk may fly off
                 theta, state = _theta_and_state(take(theta, objective.grad(theta), state, step, lr))
-            path.append(theta.tolist())
+                judged = rules.schedule_free_average(theta, state, lr) if is_schedule_free(rule) else theta
+            path.append(judged.tolist())
     except Exception as error:
         return path, trouble(error, name)
     return path, ""
@@ -229,6 +270,9 @@ class Race(Figure):
     adam = t.Bool(True, help="whether Adam takes part").tag(sync=True)
     adamw = t.Bool(True, help="whether AdamW takes part").tag(sync=True)
     lion = t.Bool(True, help="whether Lion takes part").tag(sync=True)
+    muon = t.Bool(True, help="whether Muon takes part").tag(sync=True)
+    schedule_free_sgd = t.Bool(True, help="whether schedule-free SGD takes part").tag(sync=True)
+    schedule_free_adamw = t.Bool(True, help="whether schedule-free AdamW takes part").tag(sync=True)
 
     gradient_descent_lr = Number(0.4, min=0.0, max=10.0, help="gradient descent's rate").tag(sync=True)
     momentum_lr = Number(0.05, min=0.0, max=10.0, help="momentum's rate").tag(sync=True)
@@ -238,6 +282,9 @@ class Race(Figure):
     adam_lr = Number(0.1, min=0.0, max=10.0, help="Adam's rate").tag(sync=True)
     adamw_lr = Number(0.1, min=0.0, max=10.0, help="AdamW's rate").tag(sync=True)
     lion_lr = Number(0.07, min=0.0, max=10.0, help="Lion's rate").tag(sync=True)
+    muon_lr = Number(0.1, min=0.0, max=10.0, help="Muon's rate").tag(sync=True)
+    schedule_free_sgd_lr = Number(0.4, min=0.0, max=10.0, help="the rate of schedule-free SGD").tag(sync=True)
+    schedule_free_adamw_lr = Number(0.4, min=0.0, max=10.0, help="the rate of schedule-free AdamW").tag(sync=True)
 
     landscapes = t.Dict(help="how each landscape is set out").tag(sync=True)
     field = t.List(t.Dict(), help="who runs: gdlab's rules and yours, their looks and formulas").tag(sync=True)

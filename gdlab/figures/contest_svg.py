@@ -17,7 +17,7 @@ from gdlab.objectives import Objective
 Span = tuple[float, float]
 Edge = tuple[int, int, int]  # of a grid: row, column, and 0 for the edge to the right, 1 for the edge downwards
 
-WIDTH, LEFT, RIGHT = 640.0, 62.0, 496.0
+WIDTH, LEFT, RIGHT = 640.0, 62.0, 474.0
 TOP, FLOOR = 14.0, 330.0  # of the contours
 CEILING, BOTTOM = 392.0, 520.0  # of the losses
 CELL = 8.0
@@ -34,6 +34,9 @@ LOOKS = {
     "adam": ("Adam", "path", ""),
     "adamw": ("AdamW", "path", "7 4"),
     "lion": ("Lion", "fourth", ""),
+    "muon": ("Muon", "fourth", "7 4"),
+    "schedule_free_sgd": ("schedule-free SGD", "quiet", "7 4"),
+    "schedule_free_adamw": ("schedule-free AdamW", "path", "2 3"),
 }
 """Name, hue and dashes of each rule; kin share a hue."""
 
@@ -128,8 +131,8 @@ def _losses(looks: Sequence[tuple[str, str, str]], losses: Sequence[Sequence[flo
         curves.append(line(points, HUES[hue], 1.8, dash))
         heights.append(min(max(points[-1][1] if points else CEILING, CEILING), BOTTOM))
     names = [
-        line([(RIGHT + 6, place - 4), (RIGHT + 26, place - 4)], HUES[hue], 2, dash)
-        + text(RIGHT + 31, place, shortened(name, 18), more=' font-size="12"')
+        line([(RIGHT + 4, place - 4), (RIGHT + 22, place - 4)], HUES[hue], 2, dash)
+        + text(RIGHT + 26, place, shortened(name, 19), more=' font-size="12"')
         for place, (name, hue, dash) in zip(spread(heights, 16, CEILING + 4, BOTTOM + 4), looks, strict=True)
     ]
     return axes(x, y, "step", "loss above the lowest", up=4) + clipped(x, y, *curves) + "".join(names)

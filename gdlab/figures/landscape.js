@@ -10,42 +10,44 @@ const endingWords = [
 ];
 // Across its ridge a saddle is a quarter of the double well: the same ends at four times the rate and a quarter of the noise.
 const terrains = {
-  double_well: { ...doubleWell, flat: 1, text: "two wells", who: "θ", up: [-0.5, 3], least: 0, yName: "loss L", ridge: "ridge" },
-  saddle: { ...saddle, flat: 4, text: "saddle", who: "y", up: [-2.4, 2.4], yName: "x", ridge: "saddle" },
+  double_well: { ...doubleWell, slope: doubleWell.grad, flat: 1, text: "two wells", who: "θ", up: [-0.5, 3], least: 0, yName: "loss L", ridge: "ridge" },
+  saddle: { ...saddle, slope: (y) => saddle.grad([0, y])[1], flat: 4, text: "saddle", who: "y", up: [-2.4, 2.4], yName: "x", ridge: "saddle" },
 };
+const wellRules = { gradient_descent: gradientDescent(), schedule_free_sgd: scheduleFreeSgd(), schedule_free_adamw: scheduleFreeAdamw() };
 const [wellReach, wellFastest, wellSeeds] = [1.9, 0.55, 40];
 const wellQuestions = [[-0.3, 0.05], [1.7, 0.15], [0, 0.05], [0.4, 0.3], [1.75, 0.3], [0.001, 0.1]];
 
 function landscape(model, el) {
   const { get, set } = traits(model);
-  const watched = ["surface", "start", "height", "lr", "noise", "seed", "steps", "paths", "ends", "outcomes", "frame", "ask", "guess", "trouble"];
+  const watched = ["surface", "rule", "start", "height", "lr", "noise", "seed", "steps", "paths", "ends", "outcomes", "frame", "ask", "guess", "trouble"];
   const ground = () => terrains[get("surface")];
   const plane = () => get("surface") === "saddle";
   const own = () => get("own");
+  const rule = () => wellRules[get("rule")];
+  const scaled = () => get("rule") === "schedule_free_adamw";  // by its gradients, so that L″ says nothing about its rate
   const hidden = () => get("ask") && !get("guess");  // nothing is shown before the reader has predicted
   const last = () => bold().length - 1;
   const at = () => (hidden() ? 0 : Math.min(get("frame"), last()));
   const across = (point) => point[point.length - 1];
-  const asked = () => watched.slice(0, 5).map(get).join();
+  const asked = () => watched.slice(0, 6).map(get).join();
   let judged = asked();  // what the guess was about
 
   // The bold seed's path, then the fan's. Only what changed is walked again.
   let [paths, ends, kicks, walkedFor] = [[], [], [], ""];
   const bold = () => paths[0];
   const pathFrom = ({ start, height, lr }, i) =>
-    noisyPath(ground().grad, plane() ? [height, start] : [start], lr, get("steps"), get("noise"), kicks[i]);
+    noisyPath(rule(), ground().grad, plane() ? [height, start] : [start], lr, get("steps"), get("noise"), kicks[i]);
   function walkAgain() {
-    const now = JSON.stringify(watched.slice(0, 10).map(get));
+    const now = JSON.stringify(watched.slice(0, 11).map(get));
     if (now === walkedFor) return;
     walkedFor = now;
     const seeds = get("noise") ? [get("seed"), ...Array(wellSeeds).keys()] : [];
     kicks = seeds.map((seed) => kicksOf(seed, get("steps"), plane() ? 2 : 1));
     paths = own() ? get("paths").map((path) => path.map((point) => [].concat(point).map((number) => number ?? NaN)))
       : [0, ...seeds.slice(1)].map((_, i) => pathFrom(goal(), i));
-    ends = own() ? places(get("ends")) : paths.map((path) => {
-      const end = path[path.length - 1];
-      return wellEnding(end.some(isFar) ? NaN : across(end), get("lr") / ground().flat);
-    });
+    const still = Array(get("steps")).fill(0);
+    ends = own() ? places(get("ends")) : paths.map((path, i) => path.length > 1 && path[path.length - 1].some(isFar) ? 4
+      : wellEnding(rule(), ground().slope, get("start"), get("lr"), get("noise"), kicks[i]?.map(across) || still));
   }
   const places = (names) => names.map((name) => endings.indexOf(name));
   const escape = (path) => path.findIndex((point) => Math.abs(across(point)) > Math.sqrt(1 / 3));
@@ -60,7 +62,7 @@ function landscape(model, el) {
 
   // ---- the page
 
-  let [x, y, down, box, map, laid, side, stripFor, mapFor, centres = []] = [];
+  let [x, y, down, box, map, laid, side, stripFor, mapFor, pieces = []] = [];
   const name = unique();
   const patterns = ["M-2 2l4-4M0 8l8-8M6 10l4-4", "M1 2h2.500M5 6h2.500", "M0 0h8v8h-8z", "M0 2l2 4 2-4 2 4 2-4", ""].map((d, i) =>
     svg("pattern", { id: name + i, class: `gdl-ending-${i}`, width: 8, height: 8, patternUnits: "userSpaceOnUse" },
@@ -100,6 +102,8 @@ function landscape(model, el) {
   });
   const rates = Object.entries(terrains).map(([value, { flat }]) => [value, slider({ label: "learning rate", symbol: "η",
     min: 0.005 * flat, max: wellFastest * flat, step: 0.005 * flat, oninput: (lr) => moveTo({ lr }) })]);
+  const walkers = dropdown("rule", Object.entries({ gradient_descent: "gradient descent", schedule_free_sgd: "schedule-free SGD",
+    schedule_free_adamw: "schedule-free AdamW" }), (rule) => moveTo({ rule }));
   const noise = slider({ label: "gradient noise", symbol: "σ", min: 0, max: 2, step: 0.05, oninput: (noise) => moveTo({ noise }) });
   const when = slider({ label: "step", symbol: "", min: 0, max: get("steps"), step: 1, oninput: (frame) => set({ frame }) });
   const onRidge = button("", "On the ridge", () => moveTo({ start: 0 }));
@@ -124,7 +128,7 @@ function landscape(model, el) {
       moveTo({ start, lr: lr * ground().flat, noise: 0, guess: "", ask: true });
     },
   });
-  const root = frame({ stage, line, side: [predict, tag, surfaces, html("div", { class: "gdl-row" }, onRidge, nudge), ...rates.map(([, node]) => node), noise, again, says, timePicture, when] });
+  const root = frame({ stage, line, side: [predict, tag, surfaces, walkers, html("div", { class: "gdl-row" }, onRidge, nudge), ...rates.map(([, node]) => node), noise, again, says, timePicture, when] });
   const moveTo = (changes) => set({ ...changes, frame: get("steps") });
 
   // ---- drawing
@@ -151,17 +155,25 @@ function landscape(model, el) {
 
   const startsOf = (count) => Array.from({ length: count }, (_, i) => -wellReach + (2 * wellReach * (i + 0.5)) / count);
   const tile = (left, top, right, bottom) => `M${left.toFixed(1)} ${top.toFixed(1)}H${right.toFixed(1)}V${bottom.toFixed(1)}H${left.toFixed(1)}z`;
-  // Tiles of a row of endings, neighbours in one piece; `sums` gathers where each ending's widest pieces are.
-  function row(drawn, found, top, bottom, sums = []) {
+  // Tiles of a row of endings, neighbours in one piece; `pieces` gathers [width, x, y] of each ending's.
+  function row(drawn, found, top, bottom, pieces) {
     const edge = scale([0, found.length], [map.left, map.right]);
     found.forEach((ending, i) => {
       if (ending === found[i - 1]) return;
       const next = found.findIndex((other, j) => j > i && other !== ending);
       const [left, right] = [edge(i), edge(next < 0 ? found.length : next)];
       drawn[ending] += tile(left, top, right, bottom);
-      const weight = (right - left) ** 4;
-      sums[ending] = [1, (left + right) / 2, (top + bottom) / 2].map((number, k) => (sums[ending]?.[k] ?? 0) + weight * number);
+      pieces?.[ending].push([right - left, (left + right) / 2, (top + bottom) / 2]);
     });
+  }
+  // Where an ending's name stands: amid its pieces, wide ones counting most; in the widest if amid them is something else.
+  function nameOf(pieces, i) {
+    const [weight, sx, sy] = pieces.reduce((sums, [wide, ...at]) => [1, ...at].map((number, k) => sums[k] + wide ** 4 * number), [0, 0, 0]);
+    if (weight < 1e8) return "";
+    let [mx, my] = [sx / weight, sy / weight];
+    if (!pieces.some(([wide, px, py]) => Math.abs(px - mx) < wide / 2 && Math.abs(py - my) < 6))
+      [, mx, my] = pieces.reduce((widest, piece) => (piece[0] > widest[0] ? piece : widest));
+    return words(mx, Math.max(my + 5, map.top + 14), "gdl-here", "middle", endingWords[i][0]);
   }
   // Fills the paths of all endings, when what they show has changed.
   function fill(nodes, draw) {
@@ -172,28 +184,30 @@ function landscape(model, el) {
 
   // The basins at this rate; with noise, how many of the seeds end where. Below, the bold seed at every rate.
   function paintMaps() {
-    const [lr, noise, rows] = [get("lr") / ground().flat, get("noise") * ground().flat, get("outcomes").map(places)];
+    const [lr, noise, rows] = [get("lr"), get("noise"), get("outcomes").map(places)];
+    const ending = (start, lr, push) => wellEnding(rule(), ground().slope, start, lr, noise, push);
     const pushes = kicks.map((one) => one.map(across));
+    const size = rule().average ? 2 : 1;  // of tiles: averages take longer to come to rest
     const [top, bottom] = [24, 48];
-    let now = JSON.stringify([laid, hidden(), lr, noise, noise && walkedFor, rows]);
+    let now = JSON.stringify([laid, hidden(), get("rule"), lr, noise, noise && walkedFor, rows]);
     if (now !== stripFor) fill(strip, (drawn) => {
       if (own()) return row(drawn, rows[0], top, bottom);
-      const starts = startsOf(noise ? 64 : 2 * Math.round((box.right - box.left) / 4));
-      if (!noise) return row(drawn, starts.map((start) => wellEnding(start, lr)), top, bottom);
+      const starts = startsOf(noise ? 64 / size : 2 * Math.round((box.right - box.left) / 4));
+      if (!noise) return row(drawn, starts.map((start) => ending(start, lr)), top, bottom);
       const edge = scale([0, starts.length], [map.left, map.right]);
-      starts.forEach((start, i) => pushes.slice(1).map((push) => wellEnding(start, lr, noise, push)).sort().forEach((ending, k) =>
+      starts.forEach((start, i) => pushes.slice(1).map((push) => ending(start, lr, push)).sort().forEach((ending, k) =>
         (drawn[ending] += tile(edge(i), top + (k * (bottom - top)) / wellSeeds, edge(i + 1), top + ((k + 1) * (bottom - top)) / wellSeeds))));
     });
     stripFor = now;
-    now = JSON.stringify([laid, hidden(), noise && [noise, get("seed"), get("steps")], rows]);
+    now = JSON.stringify([laid, hidden(), get("rule"), noise && [noise, get("seed"), get("steps")], rows]);
     if (now !== mapFor) fill(tiles, (drawn) => {
-      centres = [];
-      const cell = noise ? 6 : 3;
+      pieces = endings.map(() => []);
+      const cell = noise ? 6 : 3 * size;
       const starts = startsOf(2 * Math.round((map.right - map.left) / cell / 2));  // even: none exactly on the ridge
       const count = own() ? rows.length - 1 : Math.round((map.bottom - map.top) / cell);
       const edge = scale([0, count], [map.bottom, map.top]);
       for (let j = 0; j < count; j++)
-        row(drawn, own() ? rows[j + 1] : starts.map((start) => wellEnding(start, (wellFastest * (j + 0.5)) / count, noise, pushes[0])), edge(j + 1), edge(j), centres);
+        row(drawn, own() ? rows[j + 1] : starts.map((start) => ending(start, (wellFastest * ground().flat * (j + 0.5)) / count, pushes[0])), edge(j + 1), edge(j), pieces);
     });
     mapFor = now;
   }
@@ -226,10 +240,10 @@ function landscape(model, el) {
       words(map.left, 15, "gdl-quiet-name", "start", ends.length > 1 ? `of ${wellSeeds} seeds from here, how many end where` : "where walks from here end"),
       ...(kicks.length ? [words(map.right, map.top - 9, "gdl-quiet-name", "end", `with seed ${get("seed")}’s noise`)] : []),
       stroke(sx, 0, sx, gy - 11, "gdl-plumb"),
-      ...[[0.125, "1/L″"], [0.25, "2/L″"]].flatMap(([lr, text]) => [stroke(map.left, down(lr * ground().flat), map.right, down(lr * ground().flat), "gdl-signal"),
+      ...(scaled() ? [] : [[0.125, "1/L″"], [0.25, "2/L″"]]).flatMap(([lr, text]) => [stroke(map.left, down(lr * ground().flat), map.right, down(lr * ground().flat), "gdl-signal"),
         words(map.right - 4, down(lr * ground().flat) - 4, "", "end", `${text} = ${fmt(lr * ground().flat)}`)]),
       ...(hidden() ? [words(x(0), down(0.4 * ground().flat), "gdl-here", "middle", "predict first")]
-        : centres.map(([weight, wx, wy], i) => words(wx / weight, wy / weight + 5, "gdl-here", "middle", weight > 1e8 ? endingWords[i][0] : ""))));
+        : pieces.map(nameOf)));
     paintTime(path, whole);
   }
 
@@ -258,8 +272,8 @@ function landscape(model, el) {
     const ending = endingWords[ends[0]] || ["", ""];
     Object.assign(root.dataset, { path: JSON.stringify(plane() ? bold() : bold().flat()), counts: JSON.stringify(counts), ending: endings[ends[0]], escape: off, frame: now });
     tag.setAttribute("class", `gdl-regime gdl-ending-${hidden() ? 2 : ends[0]}`);
-    tag.replaceChildren(...(hidden() ? ["?"] : [html("b", {}, ending[0]), " ", together(`L″·η = ${fmt((8 * get("lr")) / ground().flat)}`)]));
-    const say = [html("b", {}, `Step ${now} of ${last()}.`), " ", together(`η = ${fmt(get("lr"))},`), " ", together(`${plane() ? "(x, y)" : "θ"} = ${plane() ? `(${here.map((one) => fmt(one)).join(", ")})` : fmt(here[0])},`),
+    tag.replaceChildren(...(hidden() ? ["?"] : [html("b", {}, ending[0]), " ", scaled() ? "" : together(`L″·η = ${fmt((8 * get("lr")) / ground().flat)}`)]));
+    const say = [html("b", {}, `Step ${now} of ${last()}.`), " ", together(`η = ${fmt(get("lr"))},`), " ", together(`${rule().average && !own() ? "average " : ""}${plane() ? "(x, y)" : "θ"} = ${plane() ? `(${here.map((one) => fmt(one)).join(", ")})` : fmt(here[0])},`),
       " ", together(`L = ${fmt(ground().loss(plane() ? here : here[0]))}.`), " "];
     if (get("trouble")) say.push(html("b", {}, get("trouble")));
     else if (off > 0 && off <= now) say.push(`Off the ridge after ${off} ${off > 1 ? "steps" : "step"}.`);
@@ -267,7 +281,8 @@ function landscape(model, el) {
     says.textContent = hidden() ? "" : some.length > 1 ? `Of ${some.length} seeds: ` + counts.map((many, i) => many && `${many} ${endingWords[i][0]}`).filter(Boolean).join(", ") + "."
       : "Without noise every seed goes the same way.";
     const frozen = own() && model.kernel === false;  // without a kernel nobody can ask a learner's own step again
-    for (const node of [surfaces, onRidge, nudge, noise, again]) node.hidden = frozen;
+    walkers.set(get("rule"));
+    for (const node of [surfaces, walkers, onRidge, nudge, noise, again]) node.hidden = frozen;
     for (const node of [start, grip]) node.style.display = frozen ? "none" : "";
     surfaces.set(get("surface"));
     for (const [value, node] of rates) {
@@ -281,7 +296,7 @@ function landscape(model, el) {
     predict.hidden = !get("ask");
     predict.set({ question: `Start ${ground().who}₀ = ${fmt(get("start"))}, rate η = ${fmt(get("lr"))}. Where will it end?`,
       guess: get("guess"), judged: asked() === judged, answer: endings[ends[0]] || "left",
-      why: ends[0] < 2 && get("start") > 0 !== ends[0] > 0 ? "A hop throws it across." : ending[1] });
+      why: ends[0] < 2 && get("start") > 0 !== ends[0] > 0 ? "A hop throws it across." : rule().average && ends[0] > 2 ? "" : ending[1] });
   }
 
   return animate({ model, el, root, stage, line, watched, shown, goal, write, paint,

@@ -1,4 +1,4 @@
-// Optimizer race: eight update rules from one start on one landscape, each at its own rate, and a learner's own beside
+// Optimizer race: eleven update rules from one start on one landscape, each at its own rate, and a learner's own beside
 // them; the highlighted one shows what it remembers, and the losses stand below (gdlab/figures/contest.py, which
 // also knows who runs and how each landscape is set out).
 
@@ -10,12 +10,15 @@ const twoWells = {
   flat: [[0, 0]],
 };
 
-// What a rule remembers after k steps, in units of the gradient: an arrow, and a box whose sides are roots of squares.
+// What a rule remembers after k steps: an arrow, and a box whose sides are roots of squares. They are in units of the
+// gradient, but for the u of the schedule-free rules: by it and the rate z is ahead of the average x.
 function memoryOf(id, [first, second], k) {
   if (!k || !first) return {};
   const roots = (squares, part = 1) => squares.map((square) => Math.sqrt(square / part));
-  if (second) return { arrow: ["m̂", first.map((m) => m / (1 - 0.9 ** k))], box: ["√v̂", roots(second, 1 - 0.999 ** k)] };
-  return /ad|rms/.test(id) ? { box: ["√s", roots(first)] } : { arrow: [id === "lion" ? "m" : "v", first] };
+  if (!second && /ad|rms/.test(id)) return { box: ["√s", roots(first)] };
+  const name = /free/.test(id) ? "u" : second ? "m̂" : /lion|muon/.test(id) ? "m" : "v";
+  const arrow = [name, name === "m̂" ? first.map((m) => m / (1 - 0.9 ** k)) : first];
+  return second ? { arrow, box: ["√v̂", roots(second, 1 - 0.999 ** k)] } : { arrow };
 }
 
 function optimizerRace(model, el) {
@@ -25,14 +28,15 @@ function optimizerRace(model, el) {
   const start = () => [get("start_x"), get("start_y")];
   const last = () => get("steps");
   const at = () => clamp(get("frame"), 0, last());
+  const known = get("field").filter(({ id }) => rules[id]);
   const runners = get("field").map((one, i) => {
-    const [id, rate, own] = [one.id, one.id + "_lr", i - 8];
+    const [id, rate, own] = [one.id, one.id + "_lr", i - known.length];
     return own < 0 ? { ...one, rule: rules[id](one.settings), on: () => get(id), turn: (on) => set({ [id]: on }),
       lr: () => get(rate), tune: (lr) => set({ [rate]: lr }), usual: () => sheet().settings[rate] }
       : { ...one, on: () => true, lr: () => get("own_rates")[own], usual: () => sheet().own_rates[own],
         tune: (lr) => set({ own_rates: get("own_rates").with(own, lr) }), recorded: () => get("own_paths")[own] };
   });
-  const frozen = runners.length > 8 && model.kernel === false;  // nobody can ask a learner's own rule again
+  const frozen = runners.length > known.length && model.kernel === false;  // nobody can ask a learner's own rule again
   const running = () => runners.filter((one) => one.on());
   const lead = () => running().find((one) => one.id === get("highlight")) || running()[0];
 
@@ -53,7 +57,7 @@ function optimizerRace(model, el) {
   // ---- the page
 
   let x, y, along, up, box, lossBox, near, laid, fitted;
-    const grid = svg("g", { class: "gdl-grid gdl-bare" });
+  const grid = svg("g", { class: "gdl-grid gdl-bare" });
   const levels = svg("path", { class: "gdl-level" });
   const [trails, heads, curves, spots, memory, marks, names, ...pointed] = Array.from({ length: 9 }, () => svg("g", {}));
   const dots = svg("path", { class: "gdl-lane gdl-dotted" });
@@ -175,7 +179,7 @@ function optimizerRace(model, el) {
 
   // Words beside a spot, where no others stand; nothing where there is no room.
   function label([px, py], { name, style }, taken) {
-    const wide = extent([name]);
+    const wide = extent([name]) + 4;
     for (const [dx, dy, anchor] of [[14, 4, 0], [-14, 4, 1], [8, -12, 0], [-8, -12, 1], [8, 21, 0], [-8, 21, 1]]) {
       const left = px + dx - wide * anchor;
       const [right, high, low] = [left + wide, py + dy - 11, py + dy + 3];
@@ -187,32 +191,39 @@ function optimizerRace(model, el) {
     return "";
   }
 
-  // The gradient, and what the highlighted rule remembers: drawn to one scale, which shrinks more slowly than they do.
+  // The gradient where it is taken, and what the highlighted rule remembers: drawn to one scale, which shrinks more
+  // slowly than they do. Where the rule averages, the arrow goes from the average to z.
   const kept = (one) => memoryOf(one.id, one.states?.[at()] || [], at());
   function paintMemory(one, taken) {
     memory.replaceChildren();
     const theta = one?.path[at()];
     if (!theta || !solid(theta)) return;
-    const [px, py] = place(theta);
-    const { arrow, box: sides } = kept(one);
-    const slope = surface().grad(theta);
+    const averages = one.rule?.average;
+    const { arrow: [name, vector] = [], box: sides } = kept(one);
+    const asked = (one.thetas || one.path)[at()];
+    const slope = surface().grad(asked);
     const size = (...vectors) => Math.max(...vectors.flat().map(Math.abs));
-    const largest = size(slope, arrow?.[1] || 0, sides?.[1] || 0) || 1;
+    const largest = size(slope, (!averages && vector) || 0, sides?.[1] || 0) || 1;
     const pixels = (46 * (largest / size(largest, surface().grad(start()))) ** 0.2) / largest;
+    const [px, py] = place(theta);
     memory.setAttribute("style", one.style);
     if (sides) {
       const [rx, ry] = sides[1].map((side) => side * pixels);
       memory.append(svg("rect", { x: px - rx, y: py - ry, width: 2 * rx, height: 2 * ry, class: "gdl-memory-box" }));
       names.append(label([px + rx - 8, py - ry], { name: sides[0], style: one.style }, taken));
     }
-    for (const [name, [gx, gy], kind, style] of [["g", slope, "gdl-gradient-arrow"], ...(arrow ? [[...arrow, "gdl-memory-arrow", one.style]] : [])]) {
-      const length = pixels * Math.hypot(gx, gy);
-      if (!(length > 3)) continue;
-      const [ex, ey] = [px - gx * pixels, py + gy * pixels];
-      const turned = (180 / Math.PI) * Math.atan2(gy, -gx);
-      memory.append(svg("path", { class: kind, d: `M0 0H${length}m-9 -4l9 4l-9 4`, transform: `translate(${px} ${py}) rotate(${turned})` }));
-      names.append(label([ex, ey], { name: "−" + name, style }, taken));
-    }
+    const draw = (name, [sx, sy], [ex, ey], kind, style) => {
+      const length = Math.hypot(ex - sx, ey - sy);
+      if (!(length > 3)) return;
+      const turned = (180 / Math.PI) * Math.atan2(ey - sy, ex - sx);
+      memory.append(svg("path", { class: kind, d: `M0 0H${length}m-9 -4l9 4l-9 4`, transform: `translate(${sx} ${sy}) rotate(${turned})` }));
+      names.append(label([ex, ey], { name, style }, taken));
+    };
+    const against = ([sx, sy], [gx, gy]) => [sx - gx * pixels, sy + gy * pixels];
+    const from = place(asked);
+    draw("−g", from, against(from, slope), "gdl-gradient-arrow");
+    if (name) draw(averages ? "z" : "−" + name, [px, py], averages ? place(theta.map((number, i) => number + one.lr() * vector[i])) : against([px, py], vector),
+      "gdl-memory-arrow", one.style);
   }
 
   // ---- what the mouse points at, or the finger: one walk at one step, marked in both pictures
@@ -289,8 +300,7 @@ function optimizerRace(model, el) {
   return animate({
     model, el, root, stage, line, shown: {}, write, paint, stop: play.pause,
     watched: ["landscape", "start_x", "start_y", "steps", "frame", "highlight", "own_rates", "own_paths", "trouble",
-      "gradient_descent", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "lion", "gradient_descent_lr",
-      "momentum_lr", "nesterov_lr", "adagrad_lr", "rmsprop_lr", "adam_lr", "adamw_lr", "lion_lr"],
+      ...known.flatMap(({ id }) => [id, id + "_lr"])],
     goal: () => ({}),  // nothing glides: a step is short enough
   });
 }

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from gdlab import rules
 from gdlab.figures import race
 from gdlab.figures.contest import LANDSCAPES, RULES, settings_of
 
 pytestmark = pytest.mark.system
 
-NAMES = ["gradient descent", "momentum", "Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW", "Lion"]
+NAMES = ["gradient descent", "momentum", "Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW", "Lion", "Muon"]
+NAMES += ["schedule-free SGD", "schedule-free AdamW"]
 
 
 class Contest:
@@ -147,19 +149,19 @@ def test_a_rate_that_flies_off_says_so(show):
     expect(contest.line).to_contain_text("gradient descent: L − L* = 2.5 × 10¹²⁵")
     contest = show(race(landscape="rosenbrock", gradient_descent_lr=1.0, frame=150, highlight="gradient_descent"))
     expect(contest.line).to_contain_text("flew off")
-    expect(contest.line).to_contain_text("Lowest: Lion")
+    expect(contest.line).to_contain_text("Lowest: Muon")
 
 
 # Who runs, who is highlighted, and how fast
 
 
 def test_every_rule_can_be_switched_off_and_on(show):
-    contest = show(race(highlight="lion"))
+    contest = show(race(highlight="schedule_free_adamw"))
     for i, name in enumerate(NAMES[:-1]):
         contest.switch(name).uncheck()
         assert list(contest.data("paths")) == list(RULES)[i + 1 :]
     contest.switch("AdaGrad").check()
-    assert list(contest.data("paths")) == ["adagrad", "lion"]
+    assert list(contest.data("paths")) == ["adagrad", "schedule_free_adamw"]
 
 
 def test_with_nobody_on_it_the_race_asks_for_somebody(show):
@@ -206,7 +208,8 @@ def test_the_slider_sets_the_highlighted_rules_rate_and_the_button_the_usual_one
 @pytest.mark.parametrize(
     ("name", "says"),
     [("momentum", ["v"]), ("nesterov", ["v"]), ("adagrad", ["√s"]), ("rmsprop", ["√s"]), ("adam", ["m̂", "√v̂"])]
-    + [("adamw", ["m̂", "√v̂"]), ("lion", ["m"]), ("gradient_descent", [])],
+    + [("adamw", ["m̂", "√v̂"]), ("lion", ["m"]), ("gradient_descent", [])]
+    + [("muon", ["m"]), ("schedule_free_sgd", ["u"]), ("schedule_free_adamw", ["u", "√v̂"])],
 )
 def test_the_highlighted_rules_memory_is_gdlabs(show, name, says):
     figure = race(highlight=name, frame=30)
@@ -217,9 +220,11 @@ def test_the_highlighted_rules_memory_is_gdlabs(show, name, says):
         theta, state = rule.step(theta, figure.objective.grad(theta), state, step, getattr(figure, f"{name}_lr"))
     if says == ["√s"]:
         state = [np.sqrt(state[0])]
-    if len(says) == 2:
+    if says == ["m̂", "√v̂"]:
         first, second = rule.scalars(29)
         state = [state[0] / first, np.sqrt(state[1] / second)]
+    if says == ["u", "√v̂"]:
+        state = [state[0], np.sqrt(state[1] / rule.scalars(29)[-1])]
     found = contest.data("memory")
     assert [label for label, _ in found] == says
     for (_, vector), right in zip(found, state, strict=True):
@@ -233,6 +238,40 @@ def test_the_gradient_is_an_arrow_beside_it(show):
     contest = show(race(highlight="gradient_descent", frame=2))
     expect(contest.map.locator(".gdl-gradient-arrow")).to_have_count(1)
     expect(contest.map.locator(".gdl-memory-arrow, .gdl-memory-box")).to_have_count(0)
+
+
+def arrow(contest, kind):
+    """Where an arrow in the picture begins and ends, in its pixels."""
+    node = contest.map.locator(f".gdl-{kind}-arrow")
+    x, y, turned = map(float, re.findall(r"-?[\d.]+(?:e-?\d+)?", node.get_attribute("transform")))
+    length = float(re.match(r"M0 0H([\d.]+)", node.get_attribute("d"))[1])
+    return np.array([x, y]), np.array([x, y]) + length * np.array(
+        [np.cos(np.radians(turned)), np.sin(np.radians(turned))]
+    )
+
+
+@pytest.mark.parametrize("name", ["schedule_free_sgd", "schedule_free_adamw"])
+def test_a_schedule_free_rule_shows_its_average_and_z_ahead_and_the_gradient_from_between_them(show, name):
+    figure = race(highlight=name, frame=4)
+    contest = show(figure)
+    lr, rule, theta = getattr(figure, f"{name}_lr"), RULES[name], np.array(figure.objective.start)
+    state = rule.init(theta)
+    for step in range(4):
+        theta, state = rule.step(theta, figure.objective.grad(theta), state, step, lr)
+    average = rules.schedule_free_average(theta, state, lr)
+    assert contest.data("paths")[name][4] == pytest.approx(average.tolist(), rel=1e-9)
+    ahead, (x, z) = lr * state[0], arrow(contest, "memory")
+    pixels = np.linalg.norm(z - x) / np.linalg.norm(ahead)
+    assert (z - x) / pixels == pytest.approx(ahead * [1, -1], rel=1e-6)
+    y, _ = arrow(contest, "gradient")
+    assert y - x == pytest.approx(0.1 * (z - x), abs=1e-6)
+    for text in ("z", "−g"):
+        expect(contest.map.locator(".gdl-racer-name").get_by_text(text, exact=True)).to_have_count(1)
+    expect(contest.root).to_contain_text("x = z − η·u, the average of all z, is drawn and judged")
+
+
+def test_muon_says_what_it_does_to_a_single_row(show):
+    expect(show(race(highlight="muon")).root).to_contain_text("all that Muon does to a matrix of one row")
 
 
 def test_the_arrow_of_the_velocity_points_where_the_walk_goes(show):
@@ -267,8 +306,8 @@ def test_walks_and_losses_end_at_the_step_that_is_shown(show):
         ends = picture.locator(".gdl-lane:not(.gdl-dotted)").evaluate_all(
             "all => all.map((one) => one.getAttribute('d').split(/[ML]/).length - 1)"
         )
-        assert ends == [18] * 8
-        expect(picture.locator(".gdl-head-of")).to_have_count(8)
+        assert ends == [18] * len(RULES)
+        expect(picture.locator(".gdl-head-of")).to_have_count(len(RULES))
 
 
 def test_the_step_is_dragged_along_the_losses(show):
@@ -361,7 +400,7 @@ def test_a_learners_own_rule_is_asked_again_in_jupyterlab(notebook, run_in_kerne
     )
     root, last = page.locator(".gdl"), "Object.values(JSON.parse(document.querySelector('.gdl').dataset.paths))"
     expect(root).to_have_attribute("data-settled", "true")
-    same = f"() => JSON.stringify({last}[0]) === JSON.stringify({last}[8]) && {last}[8][0][0] === %s"
+    same = f"() => JSON.stringify({last}[0]) === JSON.stringify({last}[11]) && {last}[11][0][0] === %s"
     page.wait_for_function(same % "-5")
     page.get_by_role("slider", name="start", exact=True).focus()
     page.keyboard.press("ArrowRight")
@@ -370,5 +409,5 @@ def test_a_learners_own_rule_is_asked_again_in_jupyterlab(notebook, run_in_kerne
     page.wait_for_function(same % "1")
     assert run_in_kernel(page, "print(contest.landscape, contest.own_rates)") == "beale [0.01]"
     page.get_by_role("slider", name="learning rate").fill("-3")
-    page.wait_for_function(f"() => Math.abs({last}[8][1][1] - 1.5) < Math.abs({last}[0][1][1] - 1.5) / 9")
+    page.wait_for_function(f"() => Math.abs({last}[11][1][1] - 1.5) < Math.abs({last}[0][1][1] - 1.5) / 9")
     assert run_in_kernel(page, "print(contest.own_rates)") == "[0.001]"

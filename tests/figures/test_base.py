@@ -36,9 +36,9 @@ def test_scripts_import_nothing_and_ask_nobody():
 
 def test_a_bundle_holds_what_the_figure_uses_and_nothing_else():
     kept = library_for("descend(bowl.grad, 1, 2, 3)")
-    assert "const bowl" in kept and "function descend" in kept
+    assert "let bowl" in kept and "function descend" in kept
     assert "rosenbrock" not in kept and "function player" not in kept
-    assert "const progress" in library_for("schedules.wsd(1, {})")  # what is used by what is used
+    assert "let progress" in library_for("schedules.wsd(1, {})")  # what is used by what is used
 
 
 @pytest.mark.parametrize("name", LIBRARY)
@@ -47,22 +47,38 @@ def test_the_library_only_declares(name):
         assert re.match(r"$|[ })\]]|//|const |function ", line), line
 
 
+def bare(script):
+    """A script without what packing may change: spaces, brackets around one name, a sign or a nought too many."""
+    script = re.sub(r"\s", "", re.sub(r"\bconst\b", "let", script))
+    script = re.sub(r"\((\w+)\)=>", r"\1=>", script)
+    return re.sub(r";(?=})|,(?=[\])}])|\b0(?=\.\d)", "", re.sub(r"[;,]let(?=[\[{\w])|,", ",", script))
+
+
 def test_packing_leaves_out_comments_and_spaces_and_nothing_else():
     text = packed("engine")
     assert "//" not in text.replace("http://www.w3.org", "")
     kept = [line for line in source("engine.js").splitlines() if not line.strip().startswith("//")]
-    written = re.sub(r"(?<=[;,{])  //.*", "", "\n".join(kept))
-    bare = [re.sub(r";(?=})|,(?=[\])}])", "", re.sub(r"\s", "", script)) for script in (text, written)]
-    assert bare[0] == bare[1]
+    written = re.sub(r"(?<=[;,{>])  //.*", "", "\n".join(kept))
+    assert bare(text) == bare(written)
     assert len(text) < 0.8 * len(source("engine.js"))
 
 
 @pytest.mark.parametrize(
     ("written", "kept"),
     [
-        ("const a = [1, 2];  // two\nlet b = a ? a : 3;", "const a=[1,2];let b=a?a:3;"),
+        ("const a = [1, 2];  // two\nlet b = a ? a : 3;", "let a=[1,2],b=a?a:3;"),
+        (
+            "let a = 1;\nb(a);\nconst c = (d) => { let e; e = d; let f = e; return f };",
+            "let a=1;b(a);let c=d=>{let e;e=d;let f=e;return f};",
+        ),
+        (
+            "for (let i = 0; i < 2; i++) { const [a, b] = c; const { d } = `; let ${b}`; }",
+            "for(let i=0;i<2;i++){let[a,b]=c,{d}=`; let ${b}`}",
+        ),
         ("a + b - c / d % e", "a+b-c/d%e"),
+        ("f(a) + (b - 10.5) / 0.5", "f(a)+(b-10.5)/.5"),
         ("a + +b - -c", "a + +b - -c"),
+        ("return (a) => f(b)", "return(a)=>f(b)"),
         ("a !== b && !c", "a!==b&&!c"),
         ("return a in b", "return a in b"),
         ("{ f([a, b,]); }", "{f([a,b])}"),
@@ -70,7 +86,21 @@ def test_packing_leaves_out_comments_and_spaces_and_nothing_else():
         ('`a , ${b , c} = ${d ? `e : f` : "g ; h"} ; i` , j', '`a , ${b,c} = ${d?`e : f`:"g ; h"} ; i`,j'),
         ("`a {, b` , { c : `}` , d }", "`a {, b`,{c:`}`,d}"),
     ],
-    ids=["signs", "sums", "plus and minus", "not", "words", "last", "string", "template", "braces"],
+    ids=[
+        "signs",
+        "declarations",
+        "loops",
+        "sums",
+        "brackets",
+        "plus and minus",
+        "functions",
+        "not",
+        "words",
+        "last",
+        "string",
+        "template",
+        "braces",
+    ],
 )
 def test_packing_keeps_what_stands_between_quotes(written, kept):
     assert squeezed(written) == kept
@@ -80,7 +110,10 @@ def test_packing_keeps_what_stands_between_quotes(written, kept):
 def test_every_trait_is_a_setting_or_told_and_reaches_the_script(figure):
     made = getattr(gdlab.figures, figure)()
     for name in made.settings + made.told:
-        assert f'"{name}"' in bundle(figure), name
+        learned = name.removesuffix("_lr") in {
+            one["id"] for one in made.state().get("field", ())
+        }  # from the race's field
+        assert learned or f'"{name}"' in bundle(figure), name
         assert made.class_traits(sync=True)[name]
     assert made.figure == figure
 

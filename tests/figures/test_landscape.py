@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import traitlets
 
-from gdlab import objectives
+from gdlab import objectives, rules
 from gdlab.figures import landscape
 from gdlab.figures.base import MIME
 from gdlab.figures.basins import (
@@ -16,6 +16,7 @@ from gdlab.figures.basins import (
     FAN,
     FAR,
     OUTCOMES,
+    RULES,
     escape_step,
     kicks,
     middles,
@@ -113,6 +114,43 @@ def test_with_noise_the_seeds_share_the_wells():
     assert near == sorted(near) and near[0] == 0 and near[-1] > 5
 
 
+# Schedule-free rules
+
+
+@pytest.mark.parametrize("rule", ["schedule_free_sgd", "schedule_free_adamw"])
+@pytest.mark.parametrize("surface", ["double_well", "saddle"])
+def test_a_schedule_free_walk_is_that_of_gdlabs_average(rule, surface):
+    made, grad = getattr(rules, rule)(), getattr(objectives, surface).grad
+    theta = np.array([2.0, 0.4] if surface == "saddle" else 0.4)
+    state, path, pushes = made.init(theta), [theta.tolist()], 0.5 * kicks(surface, 3, 30)
+    for step in range(30):
+        theta, state = made.step(theta, grad(theta) + pushes[step], state, step, 0.1)
+        path.append(np.asarray(rules.schedule_free_average(theta, state, 0.1)).tolist())
+    assert landscape(surface=surface, rule=rule, start=0.4, lr=0.1, noise=0.5, seed=3, steps=30).trajectory() == path
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("surface", ["double_well", "saddle"])
+def test_every_rules_map_has_what_its_walks_come_to(surface, rule):
+    starts, rates = middles(-1.9, 1.9, 12), [0.05, 0.3, 0.54]
+    walks = [
+        [outcome(surface, [0.0, s] if surface == "saddle" else s, lr, RULES[rule]) for s in starts] for lr in rates
+    ]
+    assert outcome_map(starts, rates, surface, rule) == walks
+
+
+def test_averages_come_to_rest_at_rates_at_which_gradient_descent_bounces():
+    for start in (-0.6, 0.4, 0.9):
+        side = "right" if start > 0 else "left"
+        ends = {rule: landscape(rule=rule, start=start, lr=0.3).outcome() for rule in RULES}
+        assert ends == {"gradient_descent": "bouncing", "schedule_free_sgd": side, "schedule_free_adamw": side}
+
+
+def test_the_paper_names_a_schedule_free_rule():
+    assert ">schedule-free SGD<" in landscape(rule="schedule_free_sgd").picture()
+    assert ">the walk<" in landscape().picture()
+
+
 # Escape
 
 
@@ -208,7 +246,16 @@ def test_paper_shows_the_walk_and_the_map_with_the_outcomes_names(surface):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"lr": 0.0}, {"lr": 3.0}, {"noise": -1.0}, {"steps": 0}, {"seed": -1}, {"start": 4.0}, {"surface": "bowl"}],
+    [
+        {"lr": 0.0},
+        {"lr": 3.0},
+        {"noise": -1.0},
+        {"steps": 0},
+        {"seed": -1},
+        {"start": 4.0},
+        {"surface": "bowl"},
+        {"rule": "muon"},
+    ],
     ids=str,
 )
 def test_what_makes_no_walk_is_refused(wrong):

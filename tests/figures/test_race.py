@@ -10,7 +10,17 @@ import traitlets
 from gdlab import objectives, rules
 from gdlab.figures import race
 from gdlab.figures.base import MIME
-from gdlab.figures.contest import LANDSCAPES, MOST_OWN, RULES, rate_for, settings_of, two_wells, walk
+from gdlab.figures.contest import (
+    FORMULAS,
+    LANDSCAPES,
+    MOST_OWN,
+    RULES,
+    of_a_row,
+    rate_for,
+    settings_of,
+    two_wells,
+    walk,
+)
 from gdlab.figures.contest_svg import contour_lines, contour_path
 
 
@@ -18,11 +28,12 @@ def descent(theta, grad, state, step, lr):
     return theta - lr * grad, state
 
 
-def walked(rule, objective, start, lr, steps):
-    theta, state, path = np.array(start, dtype=float), rule.init(np.array(start)), [list(start)]
+def walked(rule, objective, start, lr, steps, averages=False):
+    theta = np.array(start, dtype=float)
+    state, path = rule.init(theta), [list(start)]
     for step in range(steps):
         theta, state = rule.step(theta, objective.grad(theta), state, step, lr)
-        path.append(theta.tolist())
+        path.append((rules.schedule_free_average(theta, state, lr) if averages else theta).tolist())
     return path
 
 
@@ -36,7 +47,31 @@ def test_every_rule_walks_as_gdlabs_does(landscape):
     walks = contest.trajectories()
     assert list(walks) == list(RULES)
     for name, path in walks.items():
-        assert path == walked(RULES[name], place.objective, place.objective.start, place.rates[name], 60)
+        lr = place.rates[name]
+        right = walked(
+            RULES[name], place.objective, place.objective.start, lr, 60, averages=name.startswith("schedule_free")
+        )
+        assert path == right
+
+
+@pytest.mark.parametrize("landscape", LANDSCAPES)
+def test_muon_takes_the_point_as_a_matrix_of_one_row(landscape):
+    place = LANDSCAPES[landscape]
+    rule, lr, theta = rules.muon(), place.rates["muon"], np.array([place.objective.start], dtype=float)
+    state, path = rule.init(theta), [theta[0].tolist()]
+    for step in range(60):
+        theta, state = rule.step(theta, place.objective.grad(theta[0])[None], state, step, lr)
+        path.append(theta[0].tolist())
+    assert race(landscape=landscape, steps=60).trajectories()["muon"] == path
+
+
+def test_on_a_row_muons_direction_has_one_length_however_steep_it_is():
+    rule = of_a_row(rules.muon(weight_decay=0.0))
+    for grad in ([3.0, 4.0], [1e-3, 0.0], [-2e5, 7e4]):
+        moved, _ = rule.step(np.zeros(2), np.array(grad), rule.init(np.zeros(2)), step=0, lr=1.0)
+        assert np.linalg.norm(moved) == pytest.approx(0.6964, abs=1e-3)
+        assert moved / np.linalg.norm(moved) == pytest.approx(-np.array(grad) / np.linalg.norm(grad))
+    assert "length 0.7" in FORMULAS["muon"]
 
 
 @pytest.mark.parametrize("landscape", LANDSCAPES)
@@ -119,6 +154,8 @@ def test_a_gdlab_rule_or_anything_with_init_and_step_runs_too():
 
     contest = race(rules={"theirs": rules.adam(), "copy": Copy()}, rates={"theirs": 0.1, "copy": 0.1})
     assert contest.own_paths[0] == contest.own_paths[1] == contest.trajectories()["adam"]
+    contest = race(rules={"theirs": rules.schedule_free_sgd()})
+    assert contest.own_paths[0] == contest.trajectories()["schedule_free_sgd"]
 
 
 def test_a_rules_state_comes_back_to_it_and_is_none_at_first():
@@ -227,6 +264,9 @@ def test_paper_names_everybody_and_says_where_they_end(landscape):
         "Nesterov",
         "AdaGrad",
         "Lion",
+        "Muon",
+        "schedule-free SGD",
+        "schedule-free AdamW",
         "my own",
         "minimum",
         "start",

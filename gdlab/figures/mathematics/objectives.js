@@ -16,23 +16,12 @@ const doubleWell = {
   flat: [0],
 };
 
-// ½(θ − c)ᵀH(θ − c) on a plane, with the curvatures you choose, turned by an angle.
-function quadratic([a, b], angle = 0, centre = [0, 0], start = [centre[0] + 1, centre[1] + 1]) {
-  const [c, s] = [Math.cos(angle), Math.sin(angle)];
-  const [xx, xy, yy] = [a * c * c + b * s * s, (a - b) * c * s, a * s * s + b * c * c];
-  const grad = ([x, y]) => [xx * (x - centre[0]) + xy * (y - centre[1]), xy * (x - centre[0]) + yy * (y - centre[1])];
-  return {
-    loss(theta) {
-      const [gx, gy] = grad(theta);
-      return 0.5 * ((theta[0] - centre[0]) * gx + (theta[1] - centre[1]) * gy);
-    },
-    grad,
-    start,
-    minimum: a > 0 && b > 0 ? centre : null,
-  };
-}
-
-const ravine = quadratic([0.2, 4], 0, [0, 0], [-5, -2]);
+const ravine = {
+  loss: ([x, y]) => 0.1 * x * x + 2 * y * y,
+  grad: ([x, y]) => [0.2 * x, 4 * y],
+  start: [-5, -2],
+  minimum: [0, 0],
+};
 
 const saddle = {
   loss: ([x, y]) => 0.5 * x * x - 0.5 * y * y + 0.25 * y ** 4,

@@ -10,28 +10,27 @@ function kicksOf(seed, steps, coordinates) {
 }
 
 // θ₀ … θ_steps with gradients ∇L + noise·normal, or until the walk is lost. Points are [θ] on a line, [x, y] on a plane.
-function noisyPath(grad, start, lr, steps, noise, kicks) {
-  const path = [start];
-  for (let step = 0; step < steps && !(step && path[step].some(isFar)); step++) {
-    const at = path[step];
-    const slopes = [].concat(grad(at.length > 1 ? at : at[0]));
-    path.push(at.map((number, i) => number - lr * (slopes[i] + (noise ? noise * kicks[step][i] : 0))));
-  }
-  return path;
+function noisyPath(rule, grad, start, lr, steps, noise, kicks) {
+  const pushed = (theta, step) =>
+    [].concat(grad(theta.length > 1 ? theta : theta[0])).map((slope, i) => slope + (noise ? noise * kicks[step][i] : 0));
+  const { path } = walk(rule, pushed, start, lr, steps);
+  const lost = path.findIndex((point, step) => step && point.some(isFar));
+  return lost < 0 ? path : path.slice(0, lost + 1);
 }
 
-// Where a walk on the double well ends once the noise stops: the ending's place in the list. `kicks` are numbers.
-function wellEnding(theta, lr, noise = 0, kicks = []) {
-  for (let step = 0; noise && step < kicks.length; step++) {
-    theta -= lr * (doubleWell.grad(theta) + noise * kicks[step]);
-    if (isFar(theta)) return 4;
-  }
-  let hop = 0;
-  for (let left = 200; left > 0 && !isFar(theta); left--) {
-    const next = theta - lr * doubleWell.grad(theta);
-    if (next === theta) break;  // here it stays
-    if (left <= 10) hop = Math.max(hop, Math.abs(next - theta));
+// Where a walk across the ridge ends once the noise stops: the ending's place in the list. `kicks` are numbers.
+function wellEnding(rule, slope, theta, lr, noise = 0, kicks = []) {
+  let [state, hop, end] = [rule.remembers.map(() => 0), 0, theta];
+  for (let step = 0; step < kicks.length + 200; step++) {
+    const moved = rule.direct(theta, slope(theta) + (step < kicks.length ? noise * kicks[step] : 0), state, step);
+    const next = theta - lr * moved[0];
+    if (next === theta && !rule.average) break;  // here it stays
+    if (moved.length > 1) state = moved.slice(1);
     theta = next;
+    const before = end;
+    end = rule.average ? rule.average(theta, state[0], lr) : theta;
+    if (isFar(end)) return 4;
+    if (step >= kicks.length + 190) hop = Math.max(hop, Math.abs(end - before));
   }
-  return isFar(theta) ? 4 : hop > 0.01 ? 3 : Math.abs(theta) < 0.1 ? 2 : theta > 0 ? 1 : 0;
+  return hop > 0.01 ? 3 : Math.abs(end) < 0.1 ? 2 : end > 0 ? 1 : 0;
 }
