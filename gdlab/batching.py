@@ -196,7 +196,7 @@ def accumulate_gradients(grads, counts):
         ValueError: if the lengths differ, a count is negative or not whole, or all are 0.
 
     Source: PyTorch's and Hugging Face's trainers divided each part by K until 2024, which is exact
-    for equal counts only (huggingface.co/blog/gradient_accumulation).
+    for equal counts only (https://huggingface.co/blog/gradient_accumulation).
 
     >>> accumulate_gradients([np.array([1.0, 2.0]), np.array([5.0, 8.0])], counts=[3, 1])
     array([2. , 3.5])

@@ -10,7 +10,7 @@ both known.
 from typing import Any
 
 from docutils import nodes
-from pybtex.plugin import register_plugin
+from pybtex.plugin import find_plugin, register_plugin
 from pybtex.style.formatting import toplevel
 from pybtex.style.formatting.plain import Style
 from pybtex.style.formatting.unsrt import pages
@@ -69,4 +69,6 @@ def setup(app) -> dict[str, Any]:
     """Sphinx calls this for every extension in _config.yml."""
     app.add_post_transform(PlainList)
     register_plugin("pybtex.style.formatting", NAME, AuthorYear)
+    for backend in ("docutils", "plaintext"):  # else every citation searches all installed packages for them anew
+        register_plugin("pybtex.backends", backend, find_plugin("pybtex.backends", backend), force=True)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,8 +3,10 @@
 `build_book` runs Jupyter Book strictly: a failing cell, a warning or a dangling reference fails the
 build. Jupyter Book keeps what the notebooks' cells gave last time, but looks only at the notebooks; the
 figures and formulas that the cells import live in `gdlab/`. So the build forgets those results when
-`gdlab/` has changed. Pages are always written anew, because Sphinx warns only about the pages it reads.
-If nothing at all has changed since the last good build, there is nothing to do.
+`gdlab/` has changed. Where only the text of pages has changed since a good build, those pages alone are read again; all
+are written anew, because a page that has not changed may point to something that has gone. What is read in a build
+that fails is forgotten, because Sphinx warns only about the pages it reads. If nothing at all has changed since the
+last good build, there is nothing to do.
 """
 
 import hashlib
@@ -23,8 +25,24 @@ from pathlib import Path
 from filelock import FileLock
 
 CODE_SUFFIXES = {".py", ".js", ".css", ".mplstyle"}
+PAGE_SUFFIXES = {".ipynb", ".md"}
 NOT_INPUT = {"__pycache__", ".ipynb_checkpoints", "_build"}
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+RUN_NOTEBOOKS = """
+from pathlib import Path
+
+import yaml
+from jupyter_cache import get_cache
+from jupyter_cache.executors import load_executor
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+cache = get_cache("_build/.jupyter_cache")
+for page in parse_toc_yaml(Path("book/_toc.yml")):
+    if (notebook := Path("book", f"{page}.ipynb")).is_file():
+        cache.add_nb_to_project(str(notebook.resolve()))
+timeout = yaml.safe_load(Path("_config.yml").read_text(encoding="utf-8"))["execute"]["timeout"]
+load_executor("local-parallel", cache).run_and_cache(timeout=timeout)
+"""
 TAIL = 25  # lines of the log that an error shows
 
 
@@ -57,45 +75,52 @@ def build_book(root: Path, quiet: bool = True) -> Path:
 def _build_if_stale(root: Path, build: Path, quiet: bool) -> Path:
     index = build / "html" / "index.html"
     stamp = build / "book.stamp"
-    code = _hash(_code_files(root))
-    now = f"{code} {_hash(_inputs(root))}"
-    before = stamp.read_text(encoding="utf-8") if stamp.is_file() else ""
-    if index.is_file() and before == now:
+    code, frame, text = _hash(_code_files(root)), _hash(_frame(root)), _hash(_pages(root))
+    before = stamp.read_text(encoding="utf-8").split() if stamp.is_file() else []
+    if index.is_file() and before == [code, frame, text]:
         return index
 
-    # A failed build leaves only the first half of the stamp: results that are good may be stale, pages not.
-    stale = ("html", ".doctrees") if before.startswith(code) else ("html", ".doctrees", ".jupyter_cache")
+    # A failed build leaves only the first part of the stamp: results that are good may be stale, pages not.
+    stale = ["html"]
+    stale += [".doctrees"] if before[:2] != [code, frame] else []
+    stale += [".jupyter_cache"] if before[:1] != [code] else []
     for folder in stale:
         shutil.rmtree(build / folder, ignore_errors=True)
     stamp.write_text(code, encoding="utf-8")
     _run_jupyter_book(root, build / "book.log", quiet)
     if not index.is_file():
         raise BookError(f"Jupyter Book ended well but left no {index}: book/_toc.yml has to name 'index' as its root.")
-    stamp.write_text(now, encoding="utf-8")
+    stamp.write_text(f"{code} {frame} {text}", encoding="utf-8")
     return index
 
 
 def _run_jupyter_book(root: Path, log: Path, quiet: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="gdlab-book-") as scratch:
         _draw_plots_as_svg(Path(scratch))
-        command = [sys.executable, "-P", "-c", JUPYTER_BOOK, "build", "-W", "-n", "--keep-going", "book"]
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=kernel_environment(Path(scratch)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        # Notebooks that changed are run several at once, then Jupyter Book, which runs one after the other, finds them
+        # done. What fails here it runs once more, and says why.
+        _run(RUN_NOTEBOOKS, [], root, Path(scratch))
+        done = _run(JUPYTER_BOOK, ["build", "-W", "-n", "--keep-going", "book"], root, Path(scratch))
     text = _plain(done.stdout)
     log.write_text(text, encoding="utf-8")
     if not quiet:
         print(text, end="")
     if done.returncode:
         raise BookError(f"{_reason(text)}\nThe whole log is in {log}; it ends with:\n\n{_tail(text)}")
+
+
+def _run(program: str, arguments: list[str], root: Path, scratch: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-c", program, *arguments],
+        cwd=root,
+        env=kernel_environment(scratch),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
 
 
 def kernel_environment(scratch: Path) -> dict[str, str]:
@@ -165,8 +190,14 @@ def _code_files(root: Path) -> list[Path]:
     return package + _present(root / "requirements.lock")
 
 
-def _inputs(root: Path) -> list[Path]:
-    return [*_code_files(root), *_present(root / "_config.yml"), *_files(root / "book"), *_files(root / "benchmarks")]
+def _pages(root: Path) -> list[Path]:
+    return [path for path in _files(root / "book") if path.suffix in PAGE_SUFFIXES]
+
+
+def _frame(root: Path) -> list[Path]:
+    """What every page may depend on: settings, contents, bibliography, tables and pictures."""
+    others = [path for path in _files(root / "book") if path.suffix not in PAGE_SUFFIXES]
+    return [*_present(root / "_config.yml"), *others, *_files(root / "benchmarks")]
 
 
 def _present(*paths: Path) -> list[Path]:

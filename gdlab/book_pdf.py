@@ -47,7 +47,14 @@ class Printed:
 def parts_of(contents: Path) -> list[tuple[str, list[str]]]:
     """The book's parts, as _toc.yml has them: caption and page names; the front page is a part without a caption."""
     toc = yaml.safe_load(contents.read_text(encoding="utf-8"))
-    return [("", [toc["root"]]), *((p["caption"], [c["file"] for c in p["chapters"]]) for p in toc["parts"])]
+    return [("", [toc["root"]]), *((part["caption"], list(_names(part["chapters"]))) for part in toc["parts"])]
+
+
+def _names(entries: Sequence[dict]) -> Iterator[str]:
+    """A page comes before the pages that belong to it."""
+    for entry in entries:
+        yield entry["file"]
+        yield from _names(entry.get("sections", ()))
 
 
 def print_book(built: Path, parts: Sequence[tuple[str, Sequence[str]]], pdf: Path) -> Iterator[str]:

@@ -1,14 +1,18 @@
 """Formulas, typeset while the book is built: no script of a page has to do it, and none is needed to read them.
 
 KaTeX turns TeX into HTML for the eye and MathML for a screen reader. It is a JavaScript program
-(book/_vendor/katex), which V8 runs within Python (the package mini-racer). A formula that it cannot set is a
+(book/_vendor/katex), which V8 runs in a process of its own (gdlab/katex.py). A formula that it cannot set is a
 warning that names the page and the line, and a warning fails the build. `setup` is a Sphinx extension, listed in
 _config.yml, where `html_math_renderer` chooses it. JupyterLab typesets the same formulas with its own MathJax, so
 KaTeX is strict: it takes nothing that LaTeX would not.
 """
 
 import atexit
+import json
+import os
 import re
+import subprocess
+import sys
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -16,16 +20,13 @@ from shutil import copytree, ignore_patterns
 from typing import Any
 
 from docutils import nodes
-from py_mini_racer import MiniRacer
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
-KATEX = Path(__file__).parents[1] / "book" / "_vendor" / "katex"
+from gdlab import katex
+from gdlab.katex import KATEX
+
 STYLE = "katex/katex.min.css"
-TYPESET = """const typeset = (tex, displayMode) => {
-    try { return { html: katex.renderToString(tex, { displayMode, strict: "error" }) }; }
-    catch (error) { return { error: error.rawMessage ?? error.message }; }
-}"""
 NUMBERED = re.compile(r"\\(begin|end)\{(align|alignat|equation|gather)\}")
 OLD_FONTS = re.compile(r',url\([^)]*\.(?:woff|ttf)\) format\("\w+"\)')  # for browsers without WOFF2: none since 2018
 
@@ -47,7 +48,10 @@ def typeset(tex: str, display: bool = False) -> str:
     Raises:
         FormulaError: if KaTeX cannot set it.
     """
-    answer = _katex().call("typeset", tex, display)
+    setter = _typesetter(os.getpid())
+    setter.stdin.write(json.dumps([tex, display]) + "\n")
+    setter.stdin.flush()
+    answer = json.loads(setter.stdout.readline())
     if "error" in answer:
         shown = " ".join(tex.split())
         raise FormulaError(
@@ -57,13 +61,12 @@ def typeset(tex: str, display: bool = False) -> str:
 
 
 @cache
-def _katex() -> MiniRacer:
-    """KaTeX, ready: reading it takes a fifth of a second, once a build."""
-    katex = MiniRacer()
-    atexit.register(katex.close)  # an open one would keep the interpreter from ending
-    katex.eval((KATEX / "katex.min.js").read_text(encoding="utf-8"))
-    katex.eval(TYPESET)
-    return katex
+def _typesetter(process: int) -> subprocess.Popen[str]:
+    """KaTeX, for one process: a copy of this one starts its own. It ends when nobody can ask it any more."""
+    command = [sys.executable, "-P", katex.__file__]
+    setter = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+    atexit.register(setter.communicate)
+    return setter
 
 
 def one_formula(tex: str) -> str:

@@ -366,7 +366,7 @@ def write_record(record: list[dict[str, Any]], path: str | Path) -> None:
     writers = {".csv": _as_csv, ".jsonl": _as_json_lines}
     if path.suffix not in writers:
         raise ValueError(f"A record is written as .csv or .jsonl, but the file is called {path.name!r}.")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(writers[path.suffix](record).encode())
 
 
@@ -501,9 +501,9 @@ def write_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
         TypeError: if something in it is of another kind.
     """
     arrays: list[np.ndarray] = []
-    head = {"format": FORMAT, "version": VERSION, "content": _to_json(content, arrays)}
+    head = {"format": FORMAT, "version": VERSION, "content": to_json(content, arrays)}
     text = json.dumps(head, allow_nan=False)
-    with _replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(zipfile.ZipInfo(CONTENTS), text)
         for k, array in enumerate(arrays):
             with archive.open(zipfile.ZipInfo(f"{k}.npy"), "w", force_zip64=True) as entry:
@@ -523,7 +523,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
                 head = json.loads(archive.read(CONTENTS)) if CONTENTS in archive.namelist() else {}
                 if head.get("format") == FORMAT and head["version"] == VERSION:
                     # Whole entries first: that checks their sums before anything is made of them.
-                    return _from_json(
+                    return from_json(
                         head["content"], lambda k: np.load(io.BytesIO(archive.read(f"{k}.npy")), allow_pickle=False)
                     )
         except (
@@ -539,7 +539,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     raise CheckpointError(f"{path} is a zip file, but no checkpoint of gdlab: it holds no {CONTENTS} of ours.")
 
 
-def _to_json(value, arrays: list[np.ndarray]):
+def to_json(value, arrays: list[np.ndarray]):
     """Plain JSON for `value`; every JSON object has one key that says what it stands for. Arrays go to `arrays`."""
     match value:
         case np.ndarray() | np.generic():
@@ -548,7 +548,7 @@ def _to_json(value, arrays: list[np.ndarray]):
             arrays.append(np.asarray(value))
             return {"array" if isinstance(value, np.ndarray) else "scalar": len(arrays) - 1}
         case np.random.Generator():
-            return {"generator": _to_json(_parts_of(value.bit_generator), arrays)}
+            return {"generator": to_json(_parts_of(value.bit_generator), arrays)}
         case None | bool() | int() | str():
             return value
         case float():
@@ -556,19 +556,20 @@ def _to_json(value, arrays: list[np.ndarray]):
         case dict():
             if not all(isinstance(key, str) for key in value):
                 raise TypeError(f"A checkpoint's names are text, but a dict has the keys {list(value)[:5]}.")
-            return {"dict": {key: _to_json(part, arrays) for key, part in value.items()}}
+            return {"dict": {key: to_json(part, arrays) for key, part in value.items()}}
         case list():
-            return [_to_json(part, arrays) for part in value]
+            return [to_json(part, arrays) for part in value]
         case tuple():
-            return {"tuple": [_to_json(part, arrays) for part in value]}
+            return {"tuple": [to_json(part, arrays) for part in value]}
     raise TypeError(
         f"A checkpoint holds arrays, numbers, text and generators, but here is a {type(value).__name__}: turn it into one of these."
     )
 
 
-def _from_json(value, load_array: Callable[[int], np.ndarray]):
+def from_json(value, load_array: Callable[[int], np.ndarray]):
+    """What `to_json` was given; `load_array` finds the array of a number."""
     if isinstance(value, list):
-        return [_from_json(part, load_array) for part in value]
+        return [from_json(part, load_array) for part in value]
     if not isinstance(value, dict):
         return value
     ((kind, inner),) = value.items()
@@ -580,11 +581,11 @@ def _from_json(value, load_array: Callable[[int], np.ndarray]):
         case "float":
             return float(inner)
         case "dict":
-            return {key: _from_json(part, load_array) for key, part in inner.items()}
+            return {key: from_json(part, load_array) for key, part in inner.items()}
         case "tuple":
-            return tuple(_from_json(part, load_array) for part in inner)
+            return tuple(from_json(part, load_array) for part in inner)
         case "generator":
-            return np.random.Generator(_bit_generator(_from_json(inner, load_array)))
+            return np.random.Generator(_bit_generator(from_json(inner, load_array)))
     raise CheckpointError(f"it holds a {kind!r}, which this gdlab does not know")
 
 
@@ -611,7 +612,7 @@ def _bit_generator(parts: dict[str, Any]):
 
 
 @contextlib.contextmanager
-def _replacing(path: str | Path) -> Iterator[io.BufferedWriter]:
+def replacing(path: str | Path) -> Iterator[io.BufferedWriter]:
     """A file that takes `path`'s place in one instant, when all of it is on the disk, or never."""
     path = Path(os.path.realpath(path))  # through a link, so that the link stays one
     partial = path.with_name(

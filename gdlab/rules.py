@@ -287,8 +287,16 @@ def _check(holds: bool, sentence: str):
         raise ValueError(sentence)
 
 
+def _all(holds) -> bool:
+    """Of an array every entry: a sweep has one decay rate for each run."""
+    return bool(holds.all()) if hasattr(holds, "all") else holds
+
+
 def _check_decay_rate(name: str, value):
-    _check(0 <= value < 1, f"{name} says which part of the past is kept, at least 0 and below 1, but is {value!r}.")
+    _check(
+        _all(value >= 0) and _all(value < 1),
+        f"{name} says which part of the past is kept, at least 0 and below 1, but is {value!r}.",
+    )
 
 
 def _check_eps(eps):
@@ -447,7 +455,7 @@ def _momentum_direction(momentum, theta, grad, velocity, gain):
 
 
 def _momentum_gain(first, later, step):
-    return (first + (later - first) * (step > 0),)
+    return (first + (later - first) * _clip(step, 0, 1),)  # a comparison would give single precision in torch
 
 
 def _momentum_rule(name, momentum, first_gain, gain) -> Rule:
@@ -462,7 +470,10 @@ def _momentum_rule(name, momentum, first_gain, gain) -> Rule:
 
 
 def _check_momentum(momentum):
-    _check(0 <= momentum <= 1, f"momentum says which part of the velocity is kept, from 0 to 1, but is {momentum!r}.")
+    _check(
+        _all(momentum >= 0) and _all(momentum <= 1),
+        f"momentum says which part of the velocity is kept, from 0 to 1, but is {momentum!r}.",
+    )
 
 
 def momentum(momentum=0.9, dampening=0.0) -> Rule:
@@ -733,8 +744,7 @@ def adam_l2(beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01) -> Rule:
 def adamw_step(theta, grad, m, v, step, lr, beta1, beta2, eps, weight_decay):
     """One step of AdamW: θ − η·(m̂/(√v̂ + ε) + λθ). See `adamw`.
 
-    Args and returns: as `adam_step`, and
-        weight_decay: λ, the part of θ that decays a step is η·λ.
+    Args and returns: as `adam_step`; weight_decay is λ, and the part of θ that decays a step is η·λ.
 
     >>> adamw_step(8.0, 4.0, 0.0, 0.0, step=0, lr=0.5, beta1=0.5, beta2=0.75, eps=0.0, weight_decay=0.25)
     (6.5, 2.0, 4.0)
@@ -883,7 +893,7 @@ def muon(
 def _schedule_free_share(warmup_steps, step):
     """How much of the rate this step gets, and its share c of the average: w = min(1, t/W), c = w²/Σw²."""
     t, length = step + 1, max(warmup_steps, 1)
-    risen = min(t, length)
+    risen = _clip(t, None, length)  # min would ask a GPU for a number
     warm = risen / length
     total = risen * (risen + 1) * (2 * risen + 1) / (6 * length**2) + (t - risen)
     return warm, warm**2 / total

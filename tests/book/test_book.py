@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import urllib.request
@@ -45,6 +46,55 @@ def test_two_builds_at_once_take_turns_and_the_second_has_nothing_to_do(small_bo
     with ThreadPoolExecutor(2) as both:
         indexes = list(both.map(build_book, [root, root]))
     assert indexes == [root / "_build/html/index.html"] * 2 and len(runs) == 1
+
+
+def test_after_a_change_of_text_that_page_is_read_and_every_page_is_written(small_book, monkeypatch):
+    """What a page points to may have gone from another one: the page that has not changed would not be read again."""
+
+    monkeypatch.setattr(book, "_code_files", lambda root: [])  # whoever works on gdlab meanwhile
+    root = small_book(text="(there)=\n# First")
+    (root / "book" / "other.md").write_text("# Other\n\n[](there)\n", encoding="utf-8")
+    toc = root / "book" / "_toc.yml"
+    toc.write_text(chapters := toc.read_text() + "chapters:\n- file: other\n", encoding="utf-8")
+    build_book(root)
+
+    small_book(text="(there)=\n# Second")
+    toc.write_text(chapters, encoding="utf-8")
+    other = build_book(root).with_name("other.html")
+    assert ">Second<" in other.read_text(encoding="utf-8")
+    read = re.findall(r"^reading sources\.\.\..* (\w+)$", (root / "_build" / "book.log").read_text(), re.M)
+    assert read == ["index"]
+
+    small_book(text="# Second")
+    toc.write_text(chapters, encoding="utf-8")
+    with pytest.raises(BookError, match="because building it warned: .*there"):
+        build_book(root)
+
+
+def test_notebooks_run_at_the_same_time(small_book):
+    """Each says that it runs and then waits for the other: one after the other, neither would get any further."""
+    meets = """
+import time
+from pathlib import Path
+
+def meet(mine, other):
+    Path(mine).touch()
+    end = time.monotonic() + 60
+    while not Path(other).exists():
+        assert time.monotonic() < end, "nobody came"
+        time.sleep(0.1)
+    print("we " + "met")
+"""
+    root = small_book(meets, "meet('first', 'second')")
+    shutil.copy(root / "book" / "index.ipynb", root / "book" / "second.ipynb")
+    second = nbformat.read(root / "book" / "second.ipynb", as_version=4)
+    second.cells[-1].source = "meet('second', 'first')"
+    nbformat.write(second, root / "book" / "second.ipynb")
+    (root / "book" / "_toc.yml").write_text(
+        "format: jb-book\nroot: index\nchapters:\n- file: second\n", encoding="utf-8"
+    )
+    pages = build_book(root).parent
+    assert all("we met" in (pages / name).read_text(encoding="utf-8") for name in ("index.html", "second.html"))
 
 
 def test_changed_code_reaches_cells_that_did_not_change(small_book, monkeypatch, tmp_path_factory):
