@@ -28,7 +28,7 @@ lab: $(READY)  ## open your own copy of the exercises in JupyterLab
 test: $(READY)  ## run every test that needs no system package
 	@$(BIN)/python -m pytest $(WORKERS) -m "not system" $(TESTS)
 
-test-all: $(READY)  ## run every test: needs a Chromium on this machine
+test-all: $(READY)  ## run every test: needs Chromium and PostgreSQL on this machine
 	@$(BIN)/python -m pytest $(WORKERS) $(TESTS)
 
 MATHEMATICS := rules schedules batching counting loop objectives diagnose

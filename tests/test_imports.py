@@ -9,7 +9,7 @@ HEAVY = {"torch", "matplotlib", "ipywidgets", "IPython", "scipy", "pandas", "ric
 
 
 @pytest.mark.parametrize(
-    "module", ["rules", "schedules", "objectives", "data", "batching", "counting", "loop", "diagnose"]
+    "module", ["rules", "schedules", "objectives", "data", "batching", "counting", "loop", "diagnose", "sweep"]
 )
 def test_an_import_brings_nothing_heavy_but_numpy(module):
     code = f"import sys, gdlab.{module}; print(sorted({HEAVY!r} & set(sys.modules)))"

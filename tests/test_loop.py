@@ -738,7 +738,7 @@ def test_a_later_version_and_an_unknown_kind_are_named(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="format version 2, but this gdlab reads version 1"):
         load_checkpoint(tmp_path / "c")
-    monkeypatch.setattr(gdlab.loop, "_to_json", lambda value, arrays: {"pickle": 0})
+    monkeypatch.setattr(gdlab.loop, "to_json", lambda value, arrays: {"pickle": 0})
     save_checkpoint(tmp_path / "c", 1.0, (), 1, None)
     with pytest.raises(CheckpointError, match="it holds a 'pickle'"):
         load_checkpoint(tmp_path / "c")
@@ -970,7 +970,7 @@ def in_place(path):  # what saving looks like without care
         yield file
 
 if mode == "in place":
-    gdlab.loop._replacing = in_place
+    gdlab.loop.replacing = in_place
 
 def save_for_ever():
     for step in itertools.count(previous + 1):

@@ -1317,3 +1317,17 @@ def test_below_the_stable_rate_the_loss_shrinks_and_above_it_grows():
         assert wrong != pytest.approx(limit, rel=1e-3)
     assert rules.stable_learning_rate(2.0) == 1.0
     assert rules.stable_learning_rate(np.float32(3.0)) == 2 / 3  # in double precision, whatever the Hessian's kind
+
+
+@pytest.mark.parametrize(
+    ("make", "right", "wrong"),
+    [(rules.momentum, [0.0, 0.5, 1.0], [0.5, 1.01]), (rules.momentum_ema, [0.0, 0.5], [0.5, 1.0])],
+    ids=["momentum", "momentum_ema"],
+)
+def test_a_memory_may_be_one_for_each_run_and_all_have_to_make_sense(make, right, wrong):
+    theta, _ = make(np.array(right)).step(np.zeros(len(right)), np.ones(len(right)), (np.ones(len(right)),), 1, 1.0)
+    for end, one in zip(theta, right, strict=True):
+        assert end == make(one).step(0.0, 1.0, (1.0,), 1, 1.0)[0]
+    for entries in (wrong, [-0.01, 0.5], [np.nan, 0.5]):
+        with pytest.raises(ValueError, match="is kept"):
+            make(np.array(entries))
