@@ -1,6 +1,6 @@
 """The warm box: bubblewrap's walls around a copy of a Python that has everything imported.
 
-    bwrap holds the walls with `sleep`  <──joins──  a fork of the fork server  <──asks──  the grader
+    bwrap holds the walls with `cat`    <──joins──  a fork of the fork server  <──asks──  the grader
 
 What takes a cold box most of its time, starting Python and importing, is done once for a whole class. The walls are
 the same, and so is the conversation (`gdlab.grading.walled_box`): only how a runner gets into its box differs, which
