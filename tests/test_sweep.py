@@ -1,7 +1,6 @@
 """Sweeps: every run is what it would be alone, however it is cut into chunks, wherever it runs, killed or not."""
 
 import math
-import signal
 import subprocess
 import sys
 import textwrap
@@ -243,7 +242,6 @@ KILLED = """
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_killed_and_resumed_equals_never_killed_to_the_bit(tmp_path):
     folder = tmp_path / "swept"
     code = textwrap.dedent(KILLED).format(folder=str(folder))
@@ -251,7 +249,7 @@ def test_killed_and_resumed_equals_never_killed_to_the_bit(tmp_path):
         process.stdout.readline()
         while len(list(folder.glob("chunk-*"))) < 3 and process.poll() is None:
             time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     done = len(list(folder.glob("chunk-*")))
     axes = (log_axis("lr_W1", 0.05, 300.0, 48), log_axis("lr_W2", 0.05, 300.0, 48))
     asked = Sweep(tanh_network(width=4, seed=3), axes, 400)

@@ -10,7 +10,6 @@ the speeds at which this machine multiplies matrices, takes tanh, and multiplies
 """
 
 import math
-import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,8 +20,8 @@ import numpy as np
 import torch
 
 from gdlab import rules
-from gdlab.bench.table import write_files
-from gdlab.bench.torch_device import device_called, machine_of, seconds_of
+from gdlab.bench.table import row_of, write_files
+from gdlab.bench.torch_device import device_called, machine_of, note_on, seconds_of
 from gdlab.sweep import Sweep, linear_axis, log_axis, noisy_quadratic, one_thread, run_sweep, tanh_network
 
 LEAST_SECONDS = 0.02  # a turn of a speed test takes as long
@@ -115,7 +114,7 @@ def bench_sweep(
         speeds,
         tuple(rows),
         machine_of(where),
-        _note(where),
+        note_on(where, "gdlab bench sweep --side 4096"),
     )
 
 
@@ -301,30 +300,17 @@ def _spoken(item: tuple[str, dict[str, float]]) -> str:
 
 
 def _line(row: Row) -> str:
-    cells = [
-        row.name,
-        f"{row.runs:,} × {row.steps}",
-        f"{row.seconds:.3g}",
-        f"{row.run_steps_a_second:,.0f}",
-        f"{row.ordinary_loop:,.0f}",
-        f"{row.times_ordinary:,.0f}",
-        f"{row.lean_loop:,.0f}",
-        f"{row.times_lean:,.0f}",
-        f"{row.floor:,.0f}",
-        f"{row.of_floor:.2f}",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _note(device: torch.device) -> str:
-    if device.type != "cpu":
-        return ""
-    busy = (
-        "The machine was busy with other work: times are longer than they would be, and only ratios count. "
-        if os.getloadavg()[0] > os.cpu_count()
-        else ""
-    )
-    return busy + (
-        "These figures are a processor's. **Figures of a GPU are still missing**: `gdlab bench sweep --side 4096` on a "
-        "machine with one measures them and writes them beside these."
+    return row_of(
+        [
+            row.name,
+            f"{row.runs:,} × {row.steps}",
+            f"{row.seconds:.3g}",
+            f"{row.run_steps_a_second:,.0f}",
+            f"{row.ordinary_loop:,.0f}",
+            f"{row.times_ordinary:,.0f}",
+            f"{row.lean_loop:,.0f}",
+            f"{row.times_lean:,.0f}",
+            f"{row.floor:,.0f}",
+            f"{row.of_floor:.2f}",
+        ]
     )

@@ -1,8 +1,14 @@
 """A measured table, as people and as programs read it."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+
+def row_of(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def write_files(folder: Path, name: str, table: dict[str, Any], lines: list[str]) -> Path:

@@ -14,7 +14,6 @@ Training steps are measured as well (`gdlab.bench.torch_training`).
 """
 
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -28,8 +27,8 @@ import torch._dynamo
 from torch._inductor.utils import fresh_cache
 
 from gdlab import rules
-from gdlab.bench.table import write_files
-from gdlab.bench.torch_device import device_called, machine_of, seconds_of
+from gdlab.bench.table import row_of, write_files
+from gdlab.bench.torch_device import device_called, machine_of, note_on, seconds_of
 from gdlab.bench.torch_training import Setting, Training, lines_of, measure, settings
 from gdlab.torch.optim import LONG_ROW, RuleOptimizer, compiled_update
 
@@ -153,7 +152,7 @@ def bench_torch(
         tuple(measured[Training]),
         compiler_seconds,
         machine_of(where),
-        _note(where, os.getloadavg()[0]),
+        note_on(where, "gdlab bench torch"),
     )
 
 
@@ -206,30 +205,17 @@ def write_table(table: Table, folder: Path) -> Path:
 
 
 def _line(row: Row) -> str:
-    cells = [
-        row.variant,
-        f"{row.milliseconds:.3g}",
-        f"{row.times_fused:.2f}",
-        f"{row.times_foreach:.2f}",
-        f"{row.of_floor:.2f}",
-        "" if row.compile_seconds is None else f"{row.compile_seconds:.1f}",
-        f"{row.first_step_seconds:.2f}",
-        "" if row.gigabytes is None else f"{row.gigabytes:.3f}",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _note(device: torch.device, load: float) -> str:
-    busy = (
-        "The machine was busy with other work: times are longer than they would be, and only ratios count. "
-        if load > os.cpu_count()
-        else ""
-    )
-    if device.type != "cpu":
-        return busy
-    return busy + (
-        "These figures are a processor's. **Figures of a GPU are still missing**: `gdlab bench torch` on a machine with "
-        "one measures them and writes them beside these."
+    return row_of(
+        [
+            row.variant,
+            f"{row.milliseconds:.3g}",
+            f"{row.times_fused:.2f}",
+            f"{row.times_foreach:.2f}",
+            f"{row.of_floor:.2f}",
+            "" if row.compile_seconds is None else f"{row.compile_seconds:.1f}",
+            f"{row.first_step_seconds:.2f}",
+            "" if row.gigabytes is None else f"{row.gigabytes:.3f}",
+        ]
     )
 
 

@@ -36,3 +36,18 @@ def machine_of(device: torch.device) -> dict[str, str]:
     gpu = {"GPU": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     load = f"{os.getloadavg()[0]:.1f} of {os.cpu_count()} cores in the last minute"
     return this_machine(**gpu, threads=str(torch.get_num_threads()), load=load, torch=torch.__version__)
+
+
+def note_on(device: torch.device, command: str) -> str:
+    """What stands below a table: that the machine had other work, and which command fills in the figures of a GPU."""
+    notes = []
+    if os.getloadavg()[0] > os.cpu_count():
+        notes.append(
+            "The machine was busy with other work: times are longer than they would be, and only ratios count."
+        )
+    if device.type == "cpu":
+        notes.append(
+            f"These figures are a processor's. **Figures of a GPU are still missing**: `{command}` on a machine with one "
+            "measures them and writes them beside these."
+        )
+    return " ".join(notes)

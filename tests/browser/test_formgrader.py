@@ -11,24 +11,16 @@ from typer.testing import CliRunner
 from gdlab.cli import app
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")]
-NUMBERS_ONLY = """
-t = np.array(theta, dtype=float)
-path = [t.copy()]
-for _ in range(steps):
-    for i in np.ndindex(t.shape):
-        t[i] = t[i] - lr * np.asarray(grad_fn(t))[i]
-    path.append(t.copy())
-return path
-"""
 LOADED = "window.formgrader && formgrader.grades?.loaded && formgrader.comments?.loaded"
 
 
 @pytest.fixture(scope="module")
-def folder(hand_in, grade_class, tmp_path_factory) -> Path:
-    """A class of two; Ben's descend is right for numbers only: it moves one coordinate after the other."""
+def folder(hand_in, grade_class, sample_class, tmp_path_factory) -> Path:
+    """A class of two; Ben's descend is right for numbers only, like Mateo's: it moves one coordinate after the other."""
     folder = tmp_path_factory.mktemp("class")
+    [one_by_one] = [learner.answers["descend"] for learner in sample_class.CLASS if learner.name == "mateo"]
     hand_in(folder / "submitted", "ada")
-    hand_in(folder / "submitted", "ben", walk=NUMBERS_ONLY)
+    hand_in(folder / "submitted", "ben", walk=one_by_one)
     grade_class(folder / "submitted", folder)
     return folder
 
