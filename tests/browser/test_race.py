@@ -50,10 +50,7 @@ class Contest:
 
     def expect_walks(self, figure):
         """What is drawn is what `figure` computes in Python."""
-        found, right = self.data("paths"), figure.trajectories()
-        assert list(found) == list(right)
-        for name in right:
-            assert flat(found[name]) == pytest.approx(flat(right[name]), rel=1e-9, abs=1e-9), name
+        expect_walks(self.data("paths"), figure)
 
     def where(self):
         box = self.start.locator(".gdl-thumb").bounding_box()
@@ -63,6 +60,24 @@ class Contest:
         self.rest()
         text = self.start.get_attribute("aria-valuetext")
         return [float(number.replace("−", "-")) for number in text.removeprefix("start (").rstrip(")").split(",")]
+
+
+def expect_walks(found, figure):
+    """The figure's walks to 1e-9, each as far as rounding does not decide where it goes.
+
+    Muon's steps are as long however small its momentum is: in the double well a last digit of the start, and a
+    processor that multiplies matrices in another order, end 3e-9 apart.
+    """
+    right = figure.trajectories()
+    figure.start_x, figure.start_y = np.nextafter(figure.start_x, np.inf), np.nextafter(figure.start_y, -np.inf)
+    nudged = figure.trajectories()
+    assert list(found) == list(right)
+    for name in right:
+        walk, expected, other = flat(found[name]), flat(right[name]), flat(nudged[name])
+        near = np.abs(expected) < 1e6  # a walk that flies off doubles its rounding with every step
+        sure = np.logical_and.accumulate(near & np.isclose(expected, other, rtol=1e-10, atol=1e-10))
+        assert sure.mean() > 0.9 or not near.all(), (figure.landscape, name)
+        assert walk[sure] == pytest.approx(expected[sure], rel=1e-9, abs=1e-9), (figure.landscape, name)
 
 
 def flat(path):
@@ -86,12 +101,7 @@ def test_all_walks_on_all_landscapes_are_gdlabs(open_figures):
     page = open_figures(*figures)
     drawn = page.evaluate("[...document.querySelectorAll('.gdl')].map((root) => JSON.parse(root.dataset.paths))")
     for walks, figure in zip(drawn, figures, strict=True):
-        right = figure.trajectories()
-        assert list(walks) == list(right)
-        for name in right:
-            found, expected = flat(walks[name]), flat(right[name])
-            near = np.abs(expected) < 1e6  # a walk that flies off doubles its rounding with every step
-            assert found[near] == pytest.approx(expected[near], rel=1e-9, abs=1e-9), (figure.landscape, name)
+        expect_walks(walks, figure)
 
 
 def test_dragging_the_start_walks_from_there(show):
