@@ -15,7 +15,7 @@ from pathlib import Path
 from gdlab.bench.browser import chromium
 from gdlab.bench.machine import this_machine
 from gdlab.bench.table import write_files
-from gdlab.book import open_server
+from gdlab.book.serve import open_server
 
 ROUNDS = 5
 MADE_BY_THE_THEME = ("genindex", "search")

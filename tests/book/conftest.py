@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gdlab.book import build_book
+from gdlab.book.build import build_book
 
 ROOT = Path(__file__).parents[2]
 

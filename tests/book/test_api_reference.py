@@ -10,8 +10,8 @@ from bs4 import BeautifulSoup
 from sphinx.pycode import ModuleAnalyzer
 
 from gdlab import figures, objectives, reference
-from gdlab.book_pdf import parts_of
-from gdlab.reference import MODULES, to_rst
+from gdlab.book.pdf import parts_of
+from gdlab.book.reference import MODULES, to_rst
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.stem for path in (ROOT / "book").glob("api-reference*.md"))

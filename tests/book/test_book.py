@@ -17,8 +17,9 @@ from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 
 from gdlab import book
-from gdlab.book import BookError, build_book, open_server, serve_book
-from gdlab.lighter_pages import used_icons
+from gdlab.book.build import BookError, build_book
+from gdlab.book.lighter_pages import used_icons
+from gdlab.book.serve import open_server, serve_book
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from gdlab.book import BookError, build_book
-from gdlab.formulas import FormulaError, one_formula, typeset, without_numbers
+from gdlab.book.build import BookError, build_book
+from gdlab.book.formulas import FormulaError, one_formula, typeset, without_numbers
 
 
 def soup_of(page):

@@ -27,7 +27,7 @@ import pytest
 from bs4 import BeautifulSoup
 from pybtex.database import parse_file
 
-from gdlab.book import build_book
+from gdlab.book.build import build_book
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = parse_file(ROOT / "book" / "references.bib").entries

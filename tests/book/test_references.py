@@ -6,8 +6,8 @@ import pytest
 from bs4 import BeautifulSoup
 from pybtex.database import parse_file, parse_string
 
-from gdlab.bibliography import AuthorYear
-from gdlab.book import build_book
+from gdlab.book.bibliography import AuthorYear
+from gdlab.book.build import build_book
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = parse_file(ROOT / "book" / "references.bib").entries

@@ -8,8 +8,8 @@ from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
 from gdlab.bench.browser import NoBrowser
-from gdlab.book import BookError
-from gdlab.book_pdf import parts_of, print_book
+from gdlab.book.build import BookError
+from gdlab.book.pdf import parts_of, print_book
 
 PARTS = [("", ["index"]), ("Chapters", ["04-epoch-iteration-step"]), ("Appendices", ["appendix-practice", "glossary"])]
 

@@ -1,7 +1,7 @@
 """Formulas, typeset while the book is built: no script of a page has to do it, and none is needed to read them.
 
 KaTeX turns TeX into HTML for the eye and MathML for a screen reader. It is a JavaScript program
-(book/_vendor/katex), which V8 runs in a process of its own (gdlab/katex.py). A formula that it cannot set is a
+(book/_vendor/katex), which V8 runs in a process of its own (gdlab/book/katex.py). A formula that it cannot set is a
 warning that names the page and the line, and a warning fails the build. `setup` is a Sphinx extension, listed in
 _config.yml, where `html_math_renderer` chooses it. JupyterLab typesets the same formulas with its own MathJax, so
 KaTeX is strict: it takes nothing that LaTeX would not.
@@ -24,7 +24,7 @@ from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 from gdlab import katex
-from gdlab.katex import KATEX
+from gdlab.book.katex import KATEX
 
 STYLE = "katex/katex.min.css"
 NUMBERED = re.compile(r"\\(begin|end)\{(align|alignat|equation|gather)\}")

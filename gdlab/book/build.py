@@ -1,4 +1,4 @@
-"""Build the book and serve it.
+"""Build the book.
 
 `build_book` runs Jupyter Book strictly: a failing cell, a warning or a dangling reference fails the
 build. Jupyter Book keeps what the notebooks' cells gave last time, but looks only at the notebooks; the
@@ -16,10 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -47,7 +44,7 @@ TAIL = 25  # lines of the log that an error shows
 
 
 class BookError(Exception):
-    """The book could not be built or served; the message says why and what to do."""
+    """The book could not be built, printed or served; the message says why and what to do."""
 
 
 # Building
@@ -186,7 +183,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _code_files(root: Path) -> list[Path]:
     """What the notebooks' cells run besides their own text."""
-    package = [path for path in _files(Path(__file__).parent) if path.suffix in CODE_SUFFIXES]
+    package = [path for path in _files(Path(__file__).parents[1]) if path.suffix in CODE_SUFFIXES]
     return package + _present(root / "requirements.lock")
 
 
@@ -210,50 +207,3 @@ def _hash(paths: list[Path]) -> str:
     for path in paths:
         total.update(str(path).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
-
-
-# Serving
-
-
-class _QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format, *args):  # a reader has no use for a line per request
-        pass
-
-    def end_headers(self):
-        self.send_header("Cache-Control", "no-cache")  # a rebuilt page must show at the next look
-        super().end_headers()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):  # a closed browser tab is no error
-        pass
-
-
-def open_server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """A server for a built book on 127.0.0.1, not yet running; port 0 takes any free one.
-
-    Raises:
-        BookError: if there is no book, or the port is not to be had.
-    """
-    if not (Path(folder) / "index.html").is_file():
-        raise BookError(f"There is no built book in {folder}: build it first with make course.")
-    try:
-        return _Server(("127.0.0.1", port), partial(_QuietHandler, directory=str(folder)))
-    except (OSError, OverflowError) as error:
-        why = "is taken by another program" if getattr(error, "errno", None) == 98 else f"cannot be used ({error})"
-        raise BookError(
-            f"Port {port} {why}: choose another one with --port, for example --port {port + 1} (or make course PORT={port + 1})."
-        ) from error
-
-
-def serve_book(folder: Path, port: int, tell: Callable[[str], None] = lambda url: None) -> None:
-    """Serve a built book on 127.0.0.1 until Ctrl-C; `tell` is called with its address once it answers.
-
-    Raises:
-        BookError: if there is no book, or the port is not to be had.
-    """
-    with open_server(folder, port) as server, suppress(KeyboardInterrupt):
-        tell(f"http://127.0.0.1:{server.server_port}")
-        server.serve_forever()

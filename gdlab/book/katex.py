@@ -1,6 +1,6 @@
 """KaTeX as a program of its own: one question a line, `["\\\\nabla L", false]`, and one answer a line, as JSON.
 
-The build asks it (gdlab/formulas.py). V8 brings threads, and a process that has threads cannot be copied safely; the
+The build asks it (gdlab/book/formulas.py). V8 brings threads, and a process that has threads cannot be copied safely; the
 build makes copies of itself to write pages side by side, and so keeps V8 out.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from py_mini_racer import MiniRacer
 
-KATEX = Path(__file__).parents[1] / "book" / "_vendor" / "katex"
+KATEX = Path(__file__).parents[2] / "book" / "_vendor" / "katex"
 TYPESET = """const typeset = (tex, displayMode) => {
     try { return { html: katex.renderToString(tex, { displayMode, strict: "error" }) }; }
     catch (error) { return { error: error.rawMessage ?? error.message }; }

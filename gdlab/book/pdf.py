@@ -17,7 +17,8 @@ from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, NameObject
 
 from gdlab.bench.browser import chromium
-from gdlab.book import BookError, open_server
+from gdlab.book.build import BookError
+from gdlab.book.serve import open_server
 
 PAPER = {"format": "A4", "print_background": True, "tagged": True}
 MARGINS = {"top": "20mm", "bottom": "22mm", "left": "20mm", "right": "20mm"}
