@@ -127,16 +127,16 @@ def main(read_fd: int, write_fd: int) -> None:
 
 
 def answer_asks(shell: Shell, channel: wire.Channel) -> None:
-    """A copy for each function asked for: the next one is made, and the last one buried, while this one answers."""
-    last, copy = None, Copy(shell, channel)
+    """A copy for each function asked for: the next one is made, and those before are buried, while this one answers."""
+    copy, ending = Copy(shell, channel), []
     for asked in itertools.count(1):
         copy = copy or Copy(shell, channel)
         ask = channel.receive()
         copy.let_answer(ask, channel.hand_over())
-        if last:
-            last.bury()
-        last, copy = copy, Copy(shell, channel) if asked < len(CHECKED) else None  # more than the checks are rare
-        last.wait_until_done()
+        now, copy = copy, Copy(shell, channel) if asked < len(CHECKED) else None  # more than the checks are rare
+        ending = [one for one in ending if not one.is_buried()]
+        now.wait_until_done()
+        ending.append(now)
         channel.send(wire.Ready())
 
 
@@ -295,11 +295,13 @@ class Copy:
             poll.poll()
             os.close(ended)
 
-    def bury(self) -> None:
-        """Giving back its memory takes longer than most answers: nobody waits for that before the next one is asked."""
-        with suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+    def is_buried(self) -> bool:
+        """Bury it if it has ended. Giving back its memory takes longer than most answers: nobody waits for that."""
+        with suppress(ChildProcessError):  # buried already
+            if not os.waitpid(self._pid, os.WNOHANG)[0]:
+                return False
         os.close(self._done)
+        return True
 
 
 def asked_for(ask: wire.Ask, shell: Shell):
