@@ -65,7 +65,11 @@ def endure(submitted: Path, out: Path, times: int, seed: int = 0, workers: int =
             ended = _kill_something(process, results, draw, usual, toll)
             if toll.killed.total() == before:  # it was over before its moment came: runs take less long by now
                 usual = time.monotonic() - began
+                if not ended:
+                    toll.faults.append(f"a run that nobody killed ended so: {_complaints(results).read_text()[-300:]}")
             yield toll
+            if toll.faults:
+                return
             if ended:
                 break
         process = _grade(submitted, results, workers)

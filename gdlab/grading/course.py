@@ -30,7 +30,7 @@ from sqlalchemy.exc import SAWarning
 from traitlets.config import Config, JSONFileConfigLoader, PyFileConfigLoader
 
 from gdlab.grading.database import database_url, in_folder, named
-from gdlab.grading.migrations import require_todays_tables
+from gdlab.grading.migrations import make_tables, require_todays_tables
 
 OTHER_CELLS = "Cannot add or remove cells"  # nbgrader's words where an assignment has changed since it was graded
 
@@ -171,6 +171,7 @@ def nbgrader_settings(out: Path) -> Config:
 def gradebook(course: CourseDirectory) -> Iterator[Gradebook]:
     """The open gradebook; made where there is none. Raises `NoDatabase` where an older nbgrader made it."""
     require_todays_tables(course.db_url)
+    make_tables(course.db_url)
     with tools_on_path(), Gradebook(course.db_url, course.course_id) as book:
         if book.db.get(Course, course.course_id) is None:  # nbgrader enters none without a name; a server insists
             book.db.add(Course(id=course.course_id))

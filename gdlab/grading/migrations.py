@@ -1,4 +1,6 @@
-"""Which tables a database has, held against those that this nbgrader and this gdlab use: an older gradebook is never written to.
+"""The tables of a gradebook: made at once, and held against those that this nbgrader and this gdlab use.
+
+An older gradebook is never written to.
 
 nbgrader numbers its tables with Alembic's revisions, the ledger its own with a layout.
 """
@@ -7,7 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from nbgrader.api import Base
 from nbgrader.dbutil import ALEMBIC_DIR
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 
 from gdlab.grading.database import NoDatabase, named
 from gdlab.grading.ledger import require_known_layout
@@ -34,3 +36,35 @@ def require_todays_tables(url: str, name: str = "") -> None:
 def revision_of(connection: Connection) -> str | None:
     """Which of nbgrader's migrations a database has come to."""
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def make_tables(url: str) -> None:
+    """Make nbgrader's tables where there are none: all of them or, should this be killed meanwhile, none.
+
+    nbgrader makes them one by one and notes their version last; a gradebook without that note passes for an old one.
+    """
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        _take_transactions_seriously(engine)
+    try:
+        with engine.begin() as connection:
+            if Base.metadata.tables.keys() & set(inspect(connection).get_table_names()):
+                return
+            Base.metadata.create_all(connection)
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+            head = ScriptDirectory(ALEMBIC_DIR).get_current_head()
+            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
+    finally:
+        engine.dispose()
+
+
+def _take_transactions_seriously(engine: Engine) -> None:
+    """Python's sqlite3 begins none before a table is made. Source: "Serializable isolation" in SQLAlchemy's SQLite dialect."""
+
+    @event.listens_for(engine, "connect")
+    def leave_beginning_to_us(connection, record) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import create_engine, inspect
 
 from gdlab.grading import database
 from gdlab.grading.class_run import CannotRecord, ClassRun
 from gdlab.grading.course import course_directory
 from gdlab.grading.database import NoDatabase, database_url, named
+from gdlab.grading.migrations import make_tables, require_todays_tables
 from gdlab.grading.results import NoGradebook, open_results
 from gdlab.grading.workers import one_after_the_other
 
@@ -81,3 +83,24 @@ def test_whoever_uses_neither_a_server_nor_a_cluster_loads_nothing_of_them(tmp_p
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
+
+
+KILLED = """
+import os, sys
+from gdlab.grading import migrations
+migrations.text = lambda words: os.kill(os.getpid(), 9)  # the tables are there by then, and their version is not
+migrations.make_tables(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", pytest.param("server", marks=pytest.mark.system)])
+def test_a_run_that_is_killed_while_it_makes_a_gradebook_leaves_a_whole_one_or_none(kind, request, tmp_path):
+    url = f"sqlite:///{tmp_path}/gradebook.db" if kind == "file" else request.getfixturevalue("postgres")()
+    url = database_url(url)
+    assert subprocess.run([sys.executable, "-c", KILLED, url], check=False).returncode == -9
+    require_todays_tables(url)
+    make_tables(url)
+    require_todays_tables(url)
+    engine = create_engine(url)
+    assert {"alembic_version", "submitted_assignment", "grade"} <= set(inspect(engine).get_table_names())
+    engine.dispose()
