@@ -23,7 +23,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
-from gdlab import katex
+from gdlab.book import katex
 from gdlab.book.katex import KATEX
 
 STYLE = "katex/katex.min.css"

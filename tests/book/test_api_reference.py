@@ -9,7 +9,8 @@ import pytest
 from bs4 import BeautifulSoup
 from sphinx.pycode import ModuleAnalyzer
 
-from gdlab import figures, objectives, reference
+from gdlab import figures, objectives
+from gdlab.book import reference
 from gdlab.book.pdf import parts_of
 from gdlab.book.reference import MODULES, to_rst
 

@@ -16,7 +16,7 @@ import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 
-from gdlab import book
+from gdlab.book import build, serve
 from gdlab.book.build import BookError, build_book
 from gdlab.book.lighter_pages import used_icons
 from gdlab.book.serve import open_server, serve_book
@@ -52,7 +52,7 @@ def test_two_builds_at_once_take_turns_and_the_second_has_nothing_to_do(small_bo
 def test_after_a_change_of_text_that_page_is_read_and_every_page_is_written(small_book, monkeypatch):
     """What a page points to may have gone from another one: the page that has not changed would not be read again."""
 
-    monkeypatch.setattr(book, "_code_files", lambda root: [])  # whoever works on gdlab meanwhile
+    monkeypatch.setattr(build, "_code_files", lambda root: [])  # whoever works on gdlab meanwhile
     root = small_book(text="(there)=\n# First")
     (root / "book" / "other.md").write_text("# Other\n\n[](there)\n", encoding="utf-8")
     toc = root / "book" / "_toc.yml"
@@ -101,7 +101,7 @@ def meet(mine, other):
 def test_changed_code_reaches_cells_that_did_not_change(small_book, monkeypatch, tmp_path_factory):
     code = tmp_path_factory.mktemp("code") / "formula.py"
     code.write_text("print('old')")
-    monkeypatch.setattr(book, "_code_files", lambda root: [code])
+    monkeypatch.setattr(build, "_code_files", lambda root: [code])
     root = small_book(f"exec(open({str(code)!r}).read())")
     assert ">old" in build_book(root).read_text(encoding="utf-8")
     code.write_text("print('new')")
@@ -293,7 +293,7 @@ def test_ctrl_c_ends_serving_quietly(folder, monkeypatch):
     def interrupted(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(book._Server, "serve_forever", interrupted)
+    monkeypatch.setattr(serve._Server, "serve_forever", interrupted)
     serve_book(folder, 0)
 
 
