@@ -42,8 +42,8 @@ def test_a_book_is_built_and_not_built_again_until_something_changes(small_book)
 def test_two_builds_at_once_take_turns_and_the_second_has_nothing_to_do(small_book, monkeypatch):
     root = small_book("print(6 * 7)")
     runs = []
-    really_run = book._run_jupyter_book
-    monkeypatch.setattr(book, "_run_jupyter_book", lambda *args: runs.append(args) or really_run(*args))
+    really_run = build._run_jupyter_book
+    monkeypatch.setattr(build, "_run_jupyter_book", lambda *args: runs.append(args) or really_run(*args))
     with ThreadPoolExecutor(2) as both:
         indexes = list(both.map(build_book, [root, root]))
     assert indexes == [root / "_build/html/index.html"] * 2 and len(runs) == 1
