@@ -1,8 +1,9 @@
 """How a class run looks in a terminal: a bar while it works, a table at the end, and the question before a regrade is saved."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -39,26 +40,28 @@ def with_a_bar(
             yield result
 
 
-def summary(graded: Sequence[Graded]) -> Table:
-    """One row for each submission: points, exercises, and the first thing that is wrong."""
-    table = Table(title="What the judge says", title_justify="left", caption_justify="left")
-    for heading in ("Student", "Assignment"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("Points", justify="right")
+def summary(graded: Sequence[Graded]) -> Group:
+    """A table for each assignment, a line for each learner: points, a sign for each exercise, the first thing that is wrong."""
+    by_assignment = groupby(
+        sorted(graded, key=lambda one: one.submission.assignment), lambda one: one.submission.assignment
+    )
+    return Group(*(_assignment_table(name, list(those)) for name, those in by_assignment))
+
+
+def _assignment_table(assignment: str, graded: Sequence[Graded]) -> Table:
+    exercises = max((list(one.verdicts) for one in graded), key=len)
+    title = f"{assignment}: {', '.join(exercises)}"
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    table.add_column("Learner", overflow="fold", max_width=24)
+    table.add_column("Points", justify="right", no_wrap=True)
     table.add_column("Exercises", no_wrap=True)
     table.add_column("The first thing that is wrong", overflow="fold", ratio=1)
-    for one in sorted(graded, key=lambda one: (one.submission.assignment, one.submission.student)):
-        exercises = "\n".join(
-            f"{MARKS.get(v.outcome, '[red]✗[/]')} {name} {v.points:g}/{v.max_points:g}"
-            for name, v in one.verdicts.items()
-        )
-        table.add_row(
-            escape(one.submission.student),
-            one.submission.assignment,
-            f"{one.points:g} of {one.max_points:g}",
-            exercises,
-            escape(first_wrong(one)),
-        )
+    for one in sorted(graded, key=lambda one: one.submission.student):
+        marks = [
+            MARKS.get(one.verdicts[name].outcome, "[red]✗[/]") if name in one.verdicts else " " for name in exercises
+        ]
+        points = f"{one.points:g} of {one.max_points:g}"
+        table.add_row(escape(one.submission.student), points, " ".join(marks), escape(first_wrong(one)))
     return table
 
 

@@ -1,5 +1,6 @@
 """A class from end to end: scores exactly as written down, in nbgrader's gradebook, with a page for each learner."""
 
+import io
 import json
 import re
 
@@ -7,6 +8,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
+from rich.console import Console
 from traitlets.config import Config
 
 from gdlab.grading import workers
@@ -14,6 +16,7 @@ from gdlab.grading.box import NoSandbox
 from gdlab.grading.class_run import ClassRun
 from gdlab.grading.course import nbgrader_log
 from gdlab.grading.recording import Recorder
+from gdlab.grading.terminal import summary
 from gdlab.grading.workers import one_after_the_other
 from gdlab.judge.verdict import verdicts_in
 
@@ -49,6 +52,17 @@ def test_the_sample_class_is_in_step_with_its_script(root, sample_class, tmp_pat
 def test_every_learner_gets_exactly_the_points_written_down(graded, expected):
     points = {student: {name: v.points for name, v in one.verdicts.items()} for student, one in graded.items()}
     assert points == {student: row["points"] for student, row in expected.items()}
+
+
+def test_on_a_narrow_terminal_a_line_says_what_each_learner_has(graded):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(summary(list(graded.values())))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    [amara] = [line for line in lines if "amara" in line]
+    [gustav] = [line for line in lines if "gustav" in line]
+    assert "20 of 20" in amara and amara.count("✓") == 5
+    assert "0 of 20" in gustav and gustav.count("✗") == 5 and "gradient_step: adds-the-gradient" in gustav
 
 
 def test_the_class_shows_every_exercise_right_in_several_styles_wrong_in_several_ways_and_untouched(sample_class):
