@@ -49,9 +49,9 @@ def grade_class(
     boxes_elsewhere=False,
 ) -> bool:
     """Grade a class with a progress bar and a table at the end; whether every submission was graded."""
+    from gdlab.cli.class_tables import summary, tally, with_a_bar
     from gdlab.grading.bubblewrap import bubblewrap_version
     from gdlab.grading.class_run import ClassRun
-    from gdlab.grading.terminal import summary, tally, with_a_bar
     from gdlab.grading.walled_box import WalledBox
 
     run = ClassRun(submitted, results, root / "solutions", judges, limits, database=database)
@@ -73,7 +73,7 @@ def grade_class(
 
 def _wanted(run, submissions, yes: bool) -> bool:
     """Judge everything anew, show what would change, and ask whether it shall be saved."""
-    from gdlab.grading.terminal import differences, with_a_bar
+    from gdlab.cli.class_tables import differences, with_a_bar
 
     changes = list(with_a_bar(run.regrade(submissions), len(submissions), out, "Regrading"))
     _complain(run)

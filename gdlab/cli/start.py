@@ -84,7 +84,7 @@ def build(root: Path) -> Path:
     from gdlab.book.build import BookError, build_book
 
     try:
-        with out.status("Building the book (about half a minute the first time) ..."):
+        with out.status("Building the book (a few minutes the first time) ..."):
             return build_book(root)
     except BookError as error:
         fail(str(error))

@@ -300,9 +300,8 @@ class ClassRun:
                     in_hand[number] = notebook
                     yield self._task(number, notebook, run)
                     continue
-                claims.give_back(
-                    submission
-                )  # a server has room for some thousand claims, not for those of a large class
+                # A server has room for some thousand claims, not for those of a large class.
+                claims.give_back(submission)
                 if entry:
                     known.append((submission, entry.id))
 

@@ -115,7 +115,8 @@ def _generate(course: CourseDirectory, assignment: str) -> None:
     course.assignment_id = assignment
     converter = GenerateAssignment(coursedir=course)
     converter.force, converter.create_assignment = True, True
-    with nbgrader_log() as said, tools_on_path():
+    make_tables(course.db_url)
+    with nbgrader_log() as said:
         try:
             converter.start()
         except (NbGraderException, SystemExit) as error:
@@ -172,7 +173,7 @@ def gradebook(course: CourseDirectory) -> Iterator[Gradebook]:
     """The open gradebook; made where there is none. Raises `NoDatabase` where an older nbgrader made it."""
     require_todays_tables(course.db_url)
     make_tables(course.db_url)
-    with tools_on_path(), Gradebook(course.db_url, course.course_id) as book:
+    with Gradebook(course.db_url, course.course_id) as book:
         if book.db.get(Course, course.course_id) is None:  # nbgrader enters none without a name; a server insists
             book.db.add(Course(id=course.course_id))
             book.db.commit()

@@ -18,9 +18,8 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import cache
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from itertools import islice
@@ -34,7 +33,7 @@ from gdlab.grading.box import Limits, NoSandbox
 from gdlab.grading.judging import Judged
 from gdlab.grading.walled_box import WalledBox
 from gdlab.grading.warm import ForkServer
-from gdlab.grading.workers import Judges, Task, judge_task
+from gdlab.grading.workers import Judges, Task, import_installed, judge_task
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -175,9 +174,7 @@ def _judge(task: Task, limits: Limits, heavy: tuple[str, ...]) -> bytes:
     if heavy not in _at_work:
         _at_work[heavy] = server = ForkServer(heavy)
         server.start()
-        for name in heavy:  # while the server does the same: the judge needs what the notebooks need
-            with suppress(ImportError):
-                import_module(name)
+        import_installed(heavy)  # while the server does the same: the judge needs what the notebooks need
     server = _at_work[heavy]
     return msgspec.msgpack.encode(judge_task(task, lambda: WalledBox(limits, server.raise_walls)))
 

@@ -18,16 +18,15 @@ from pathlib import Path
 
 from nbgrader.api import Assignment, Base, Course
 from nbgrader.dbutil import write_alembic_ini
-from sqlalchemy import Connection, Engine, Table, create_engine, func, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, Table, create_engine, func, insert, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gdlab.grading.course import last_line, tools_on_path
 from gdlab.grading.database import NoDatabase, database_url, file_of, is_shared, named
 from gdlab.grading.ledger import LAYOUTS, TABLES, upgrade_ledger
-from gdlab.grading.migrations import require_todays_tables, revision_of
+from gdlab.grading.migrations import note_revision, require_todays_tables, revision_of
 
 ROWS_AT_ONCE = 500
-REVISION = "alembic_version"
 
 
 def copy_database(source: str, target: str) -> dict[str, int]:
@@ -100,8 +99,7 @@ def _copy_rows(source: str, target: str, name: str = "") -> dict[str, int]:
                     counts[table.name] = _copy_table(reading, writing, table)
                 if table is Course.__table__:
                     _name_courses(reading, writing)
-        writing.execute(text(f"CREATE TABLE {REVISION} (version_num VARCHAR(32) NOT NULL)"))
-        writing.execute(text(f"INSERT INTO {REVISION} VALUES (:revision)"), {"revision": revision_of(reading)})
+        note_revision(writing, revision_of(reading))
     return counts
 
 

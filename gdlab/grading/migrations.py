@@ -25,8 +25,10 @@ def require_todays_tables(url: str, name: str = "") -> None:
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
-            nbgraders = Base.metadata.tables.keys() & set(inspect(connection).get_table_names())
-            if nbgraders and revision_of(connection) != ScriptDirectory(ALEMBIC_DIR).get_current_head():
+            if (
+                _nbgraders_tables(connection)
+                and revision_of(connection) != ScriptDirectory(ALEMBIC_DIR).get_current_head()
+            ):
                 raise NoDatabase(f"{name or named(url)} was made by an older nbgrader: run gdlab db upgrade first.")
         require_known_layout(engine)
     finally:
@@ -38,22 +40,33 @@ def revision_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def _nbgraders_tables(database: Engine | Connection) -> set[str]:
+    return Base.metadata.tables.keys() & set(inspect(database).get_table_names())
+
+
+def note_revision(connection: Connection, revision: str) -> None:
+    """Note, in new tables, which of nbgrader's migrations they have come to: what `revision_of` reads."""
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
+
+
 def make_tables(url: str) -> None:
     """Make nbgrader's tables where there are none: all of them or, should this be killed meanwhile, none.
 
     nbgrader makes them one by one and notes their version last; a gradebook without that note passes for an old one.
     """
     engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        _take_transactions_seriously(engine)
     try:
+        if _nbgraders_tables(engine):  # asked without a lock: whoever only reads waits for nobody who writes
+            return
+        if engine.dialect.name == "sqlite":
+            _take_transactions_seriously(engine)
+            engine.dispose()  # the connection that was made before
         with engine.begin() as connection:
-            if Base.metadata.tables.keys() & set(inspect(connection).get_table_names()):
+            if _nbgraders_tables(connection):
                 return
             Base.metadata.create_all(connection)
-            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
-            head = ScriptDirectory(ALEMBIC_DIR).get_current_head()
-            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
+            note_revision(connection, ScriptDirectory(ALEMBIC_DIR).get_current_head())
     finally:
         engine.dispose()
 

@@ -3,7 +3,6 @@
 A worker that is killed takes nothing with it: what it had in hand is judged again, by another.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -24,11 +23,11 @@ import msgspec
 
 from gdlab.assignments import exercises_of
 from gdlab.grading.box import Box, BoxTaken, Limits, NoSandbox
+from gdlab.grading.inside.fork import end_with
 from gdlab.grading.judging import Judged, judge_cells
 from gdlab.grading.walled_box import WalledBox
 from gdlab.grading.warm import ForkServer
 
-PR_SET_PDEATHSIG = 1
 MOST_TRIES = 3
 POOL_GONE = (BrokenProcessPool, ConnectionError, EOFError)  # a worker was ended, or the process that they are copies of
 
@@ -108,7 +107,7 @@ def in_warm_boxes(limits: Limits, workers: int = 1) -> Judges:
             return
         with ForkServer(heavy) as server:
             server.start()
-            _import(heavy)  # while the server does the same: the judge needs what the notebooks need
+            import_installed(heavy)  # while the server does the same: the judge needs what the notebooks need
             yield from one_after_the_other(lambda: WalledBox(limits, server.raise_walls))(tasks)
 
     return judge_all
@@ -162,7 +161,8 @@ def _nothing() -> None:
     pass
 
 
-def _import(modules: Iterable[str]) -> None:
+def import_installed(modules: Iterable[str]) -> None:
+    """Import what is there; whoever needs what is not will be told in their own notebook."""
     for name in modules:
         with suppress(ImportError):
             import_module(name)
@@ -177,9 +177,9 @@ def _begin(limits: Limits, heavy: tuple[str, ...], shared: tuple, workers_before
     parent = os.getppid()
     Thread(target=_end_with_run, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent == 1 or os.getppid() != parent:
+    if parent == 1:
         os._exit(0)
+    end_with(parent)
     _at_work.update(limits=limits, server=ForkServer(heavy, shared))
 
 

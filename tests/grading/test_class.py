@@ -11,12 +11,12 @@ from nbgrader.apps import NbGraderAPI
 from rich.console import Console
 from traitlets.config import Config
 
+from gdlab.cli.class_tables import summary
 from gdlab.grading import workers
 from gdlab.grading.box import NoSandbox
 from gdlab.grading.class_run import ClassRun
 from gdlab.grading.course import nbgrader_log
 from gdlab.grading.recording import Recorder
-from gdlab.grading.terminal import summary
 from gdlab.grading.workers import one_after_the_other
 from gdlab.judge.verdict import verdicts_in
 

@@ -1,7 +1,9 @@
 """Which database a course has, said by its URL; and nothing of PostgreSQL or Dask is loaded by whoever does not use it."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from sqlalchemy import create_engine, inspect
@@ -104,3 +106,12 @@ def test_a_run_that_is_killed_while_it_makes_a_gradebook_leaves_a_whole_one_or_n
     engine = create_engine(url)
     assert {"alembic_version", "submitted_assignment", "grade"} <= set(inspect(engine).get_table_names())
     engine.dispose()
+
+
+def test_whoever_only_reads_does_not_wait_for_a_run_that_writes(tmp_path):
+    url = f"sqlite:///{tmp_path}/gradebook.db"
+    make_tables(url)
+    with closing(sqlite3.connect(tmp_path / "gradebook.db", isolation_level=None)) as writing:
+        writing.execute("BEGIN IMMEDIATE")
+        make_tables(url)
+        require_todays_tables(url)

@@ -8,10 +8,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gdlab.cli.console import mark
 from gdlab.grading.class_run import Change, Graded
 from gdlab.grading.submission import Submission
 
-MARKS = {"right": "[green]✓[/]", "partly": "[yellow]~[/]"}
 COLUMNS = (
     TextColumn("{task.description:<24}"),
     BarColumn(),
@@ -57,9 +57,7 @@ def _assignment_table(assignment: str, graded: Sequence[Graded]) -> Table:
     table.add_column("Exercises", no_wrap=True)
     table.add_column("The first thing that is wrong", overflow="fold", ratio=1)
     for one in sorted(graded, key=lambda one: one.submission.student):
-        marks = [
-            MARKS.get(one.verdicts[name].outcome, "[red]✗[/]") if name in one.verdicts else " " for name in exercises
-        ]
+        marks = [mark(one.verdicts[name].outcome) if name in one.verdicts else " " for name in exercises]
         points = f"{one.points:g} of {one.max_points:g}"
         table.add_row(escape(one.submission.student), points, " ".join(marks), escape(first_wrong(one)))
     return table
