@@ -287,8 +287,11 @@ def serious_findings():
     from axe_playwright_python.sync_playwright import Axe
 
     def find(page, part=None):
+        # Sections that would be laid out only once they are near would move things under axe while it scrolls
+        # and measures: it then takes one thing's place for another's ground. All is laid out first.
+        page.add_style_tag(content="*, ::before, ::after { content-visibility: visible !important; }")
         # Without its preload, which asks for style sheets under addresses of its own making.
-        found = Axe().run(page, context=part, options={"preload": False}).response["violations"]
+        found = Axe().run(page, context=part, options={"preload": False, "resultTypes": ["violations"]}).response["violations"]
         return [
             f"{finding['id']}: {node['html'][:200]} ({node['failureSummary'][:300]})"
             for finding in found
