@@ -1,7 +1,7 @@
 """Measuring: `gdlab bench torch` times one AdamW step of `gdlab.torch` against torch's own, on tensors as models have them.
 
 Every case times our optimizer and torch's four (a loop, foreach, fused, compiled) side by side: in each round every
-variant takes its turn, on the same parameters and gradients. The floor is the time in which this machine copies as
+variant takes its turn, on the same parameters and gradients, in an order that changes. The floor is the time in which this machine copies as
 many bytes as an AdamW step must move, 28 a parameter; a step in place can beat it, because a copy also fetches the
 memory it overwrites. Compiling is timed with an empty cache and a rule that no one has compiled yet, apart from the
 first step, which makes the state.
@@ -14,6 +14,7 @@ Training steps are measured as well (`gdlab.bench.torch_training`).
 """
 
 import json
+import random
 import re
 import statistics
 import subprocess
@@ -110,7 +111,7 @@ class Table:
 
 
 def bench_torch(
-    rounds: int = 15,
+    rounds: int = 30,
     device: str | None = None,
     cases: dict[str, Shapes] | None = None,
     torch_compiles_up_to: int = 10,
@@ -177,7 +178,7 @@ def write_table(table: Table, folder: Path) -> Path:
     lines = [
         f"# {table.title}",
         "",
-        f"Made by `gdlab bench torch`: float32, median of {table.rounds} rounds in which the variants take turns on the same tensors.",
+        f"Made by `gdlab bench torch`: float32, median of {table.rounds} rounds in which the variants take turns, in changing order, on the same tensors.",
         "The floor is the time in which this machine copies the 28 bytes a parameter that any AdamW step reads and writes;",
         "a step in place can beat it, because a copy also fetches the memory it overwrites. The ratios are medians",
         "of the ratios within each round. Compiling is timed with an empty cache, after the compiler itself was loaded:",
@@ -261,7 +262,8 @@ def _measure(
     repeats = {variant: _repeats(step, device) for variant, step in turns.items()}
     seconds: dict[str, list[float]] = {variant: [] for variant in turns}
     for done in range(1, rounds + 1):
-        for variant, step in turns.items():
+        # In another order each time: who comes after the copy, or after what fills the caches, is slowed by it.
+        for variant, step in random.Random(done).sample(list(turns.items()), len(turns)):
             seconds[variant].append(seconds_of(step, device, repeats[variant]))
         yield done
     medians = {variant: statistics.median(values) for variant, values in seconds.items()}

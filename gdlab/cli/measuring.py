@@ -91,7 +91,7 @@ def rules(
 
 @bench.command("torch")
 def bench_torch(
-    rounds: Annotated[int, typer.Option(help="How often each variant takes its turn.", min=1)] = 15,
+    rounds: Annotated[int, typer.Option(help="How often each variant takes its turn.", min=1)] = 30,
     device: Annotated[str | None, typer.Option(help="As torch names it; the GPU where there is one.")] = None,
     results: TableFolder = None,
 ) -> None:

@@ -302,8 +302,9 @@ class _Large:
         return self._numbers[0], self._numbers[1:]
 
     def like(self, grad: torch.Tensor) -> torch.Tensor:
-        """The gradient as the parameter's numbers are seen, in order."""
-        grad = grad.detach().to(self.tensor.dtype)
+        """The gradient as the parameter's numbers are seen, in order; nothing of it is tracked within a step."""
+        if grad.dtype is not self.tensor.dtype:
+            grad = grad.to(self.tensor.dtype)
         return grad.reshape(-1) if self.as_row else grad.contiguous()
 
 
