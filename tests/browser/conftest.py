@@ -291,7 +291,11 @@ def serious_findings():
         # and measures: it then takes one thing's place for another's ground. All is laid out first.
         page.add_style_tag(content="*, ::before, ::after { content-visibility: visible !important; }")
         # Without its preload, which asks for style sheets under addresses of its own making.
-        found = Axe().run(page, context=part, options={"preload": False, "resultTypes": ["violations"]}).response["violations"]
+        found = (
+            Axe()
+            .run(page, context=part, options={"preload": False, "resultTypes": ["violations"]})
+            .response["violations"]
+        )
         return [
             f"{finding['id']}: {node['html'][:200]} ({node['failureSummary'][:300]})"
             for finding in found
