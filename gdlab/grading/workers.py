@@ -8,7 +8,7 @@ import os
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -150,7 +150,7 @@ def _pool(limits: Limits, workers: int, heavy: Sequence[str]) -> Iterator[Proces
     with ForkServer(heavy) as server:
         server.start()
         shared = server.connection, context.Lock()
-        start = limits, tuple(heavy), shared, context.Value("i", 0)
+        start = limits, tuple(heavy), shared, workers, context.Value("i", 0)
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=start) as pool:
             pool.submit(_nothing)  # so that they start, and import, while the server does
             server.wait_until_ready()
@@ -171,9 +171,12 @@ def import_installed(modules: Iterable[str]) -> None:
 _at_work: dict = {}
 
 
-def _begin(limits: Limits, heavy: tuple[str, ...], shared: tuple, workers_before: Synchronized) -> None:
+def _begin(limits: Limits, heavy: tuple[str, ...], shared: tuple, workers: int, workers_before: Synchronized) -> None:
     """A worker's start: it ends with the run and with the process it was copied from; Ctrl-C is left to the run."""
-    _stay_on_one_processor(workers_before)
+    with workers_before.get_lock():
+        worker = workers_before.value
+        workers_before.value += 1
+    os.sched_setaffinity(0, processors_of(worker, workers, os.sched_getaffinity(0)))
     parent = os.getppid()
     Thread(target=_end_with_run, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -183,13 +186,16 @@ def _begin(limits: Limits, heavy: tuple[str, ...], shared: tuple, workers_before
     _at_work.update(limits=limits, server=ForkServer(heavy, shared))
 
 
-def _stay_on_one_processor(workers_before: Synchronized) -> None:
-    """Judge and box take turns, thousands of times a notebook: where they share a processor, none has to be woken."""
-    processors = sorted(os.sched_getaffinity(0))
-    with workers_before.get_lock():
-        mine = workers_before.value % len(processors)
-        workers_before.value += 1
-    os.sched_setaffinity(0, {processors[mine]})
+def processors_of(worker: int, workers: int, processors: Collection[int]) -> set[int]:
+    """Where a worker and its boxes run: on one processor, if the run has a worker for each, and else wherever there is room.
+
+    Judge and box take turns, thousands of times a notebook: where they share a processor, none has to be woken. With
+    fewer workers the kernel finds the processors that nobody uses; runs that chose their own would meet on the same.
+
+    >>> processors_of(1, workers=2, processors={4, 6}), processors_of(1, workers=2, processors={4, 5, 6})
+    ({6}, {4, 5, 6})
+    """
+    return {sorted(processors)[worker % len(processors)]} if workers >= len(processors) else set(processors)
 
 
 def _end_with_run() -> None:

@@ -374,6 +374,15 @@ def test_two_workers_share_one_fork_server():
     }  # the others are its copies
 
 
+def test_a_run_with_a_worker_for_each_processor_uses_them_all_and_one_for_each_notebook():
+    processors = os.sched_getaffinity(0)
+    look = "import os, time\ntime.sleep(0.5)\nprint(*os.sched_getaffinity(0))"
+    tasks = [Task(number, "update_rule", (look,), (), (), 1) for number in range(3 * len(processors))]
+    workers = in_warm_boxes(Limits(), workers=max(2, len(processors)))
+    seen = [judged.outputs[0][0].text.split() for _, judged in workers(tasks)]
+    assert {len(one) for one in seen} == {1} and {int(one) for [one] in seen} == processors
+
+
 def _parents_of_fork_servers() -> dict[int, int]:
     """Of the fork servers below this process, and their copies: the parent of each."""
     found = {}
