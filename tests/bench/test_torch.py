@@ -1,6 +1,5 @@
 """The benchmark of the torch optimizer times real steps on the tensors it names, and its ratios fit."""
 
-import doctest
 import json
 from functools import partial
 
@@ -114,8 +113,3 @@ def test_the_pace_by_hand_is_the_measure(table, tmp_path):
     assert measured.paces[0].times_by_hand == 1.0 and all(pace.milliseconds > 0 for pace in measured.paces)
     page = bench.write_table(table, tmp_path).read_text()
     assert "## Training: a small perceptron" in page and "| a loop by hand | " in page
-
-
-def test_the_shapes_are_gpt2s():
-    result = doctest.testmod(bench)
-    assert result.failed == 0 and result.attempted == 2

@@ -1,7 +1,5 @@
 """A checkpoint of torch is a safetensors file that others can read, whole or not there, and no damage goes unnoticed."""
 
-import doctest
-
 import numpy as np
 import pytest
 import torch
@@ -102,8 +100,3 @@ def test_a_later_version_asks_for_a_newer_gdlab(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="version 3, but this gdlab reads version 2: update gdlab"):
         read_tensors(tmp_path / "run")
-
-
-def test_the_examples_in_the_docstrings_are_true():
-    result = doctest.testmod(gdlab.torch.checkpoint)
-    assert result.failed == 0 and result.attempted == 2

@@ -1,10 +1,7 @@
 """What differs between devices. An Apple GPU is not here to be tried: its kind is asked about, never computed on."""
 
-import doctest
-
 import torch
 
-import gdlab.torch.devices
 from gdlab.torch.devices import best_device, random_state, set_random_state, widest_float
 
 
@@ -36,8 +33,3 @@ def test_only_apple_gpus_have_no_doubles():
         torch.float64,
         torch.float32,
     ]
-
-
-def test_the_examples_in_the_docstrings_are_true():
-    result = doctest.testmod(gdlab.torch.devices)
-    assert result.failed == 0 and result.attempted == 2

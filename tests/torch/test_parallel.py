@@ -3,7 +3,6 @@
 The processes are real: `torchrun` starts them, gloo carries their messages, and all of it stays on this machine.
 """
 
-import doctest
 import json
 import os
 import re
@@ -16,7 +15,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import gdlab.torch.parallel
 from gdlab import rules
 from gdlab.scaling import ring_bytes
 from gdlab.torch.models import mlp
@@ -303,8 +301,3 @@ def test_a_wrong_option_ends_with_a_sentence(options, sentence):
 def test_the_help_has_examples():
     shown = CliRunner().invoke(app, ["--help"]).output
     assert "torchrun --standalone --nproc-per-node 2" in shown and "--max-restarts 3" in " ".join(shown.split())
-
-
-def test_the_examples_in_the_docstrings_are_true():
-    result = doctest.testmod(gdlab.torch.parallel)
-    assert result.failed == 0 and result.attempted == 8
