@@ -10,9 +10,8 @@ import pytest
 import gdlab
 
 PACKAGE = Path(gdlab.__file__).parent
-WITH_EXAMPLES = [
-    path for path in sorted(PACKAGE.rglob("*.py")) if "\n>>> " in path.read_text().replace("    >>>", ">>>")
-]
+EXAMPLE = re.compile(r"^\s*>>> ", re.MULTILINE)
+WITH_EXAMPLES = [path for path in sorted(PACKAGE.rglob("*.py")) if EXAMPLE.search(path.read_text())]
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=[str(path.relative_to(PACKAGE)) for path in WITH_EXAMPLES])
