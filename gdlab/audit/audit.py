@@ -2,7 +2,7 @@
 
     every named mistake         loses points, and is called by its own name and by no other, in every round
     every other right answer    gets all points, in every round
-    every lazy answer           gets no points
+    every lazy answer           gets no points; one that knows the shapes or the public cases by heart, not all
     every mutant of the solution is rejected, unless the exercise says why it is no mistake at all; and where
                                 one is called by a mistake's name, it makes that very mistake in every round
 

@@ -32,7 +32,11 @@ def as_markdown(audited: Sequence[Audited]) -> str:
         _row([f"**{len(audited)} exercises**", *_counts(audited), str(sum(one.equivalent for one in audited))])
     )
     rounds = ", ".join(sorted({f"{one.rounds}" for one in audited}))
-    lines += ["", f"Made by `gdlab audit --out benchmarks`, with {rounds} rounds of fresh cases for each exercise.", ""]
+    lines += [
+        "",
+        f"Made by `gdlab audit --out benchmarks`, with {rounds} rounds of fresh cases for each mistake and each right answer.",
+        "",
+    ]
     lines += [line for one in audited for line in _equivalents(one)]
     return "\n".join(lines).rstrip() + "\n"
 

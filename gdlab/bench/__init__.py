@@ -1,1 +1,1 @@
-"""Measuring: one module for each table in benchmarks/."""
+"""Measuring: a module for each command of `gdlab bench`, and what they share (machine, table, browser, torch_device)."""

@@ -51,6 +51,7 @@ class Table:
     """What was measured, where, and when."""
 
     rows: tuple[Row, ...]
+    seconds: float
     rounds: int
     machine: dict[str, str]
 
@@ -77,7 +78,7 @@ def bench_figures(seconds: float = SECONDS, rounds: int = ROUNDS) -> Iterator[tu
             turns = [_measure(browser, figure, Path(scratch), seconds) for _ in range(rounds)]
             rows.append(max(turns, key=lambda turn: turn.frames_a_second))
             yield figure, len(rows), len(SCRIPTS)
-    yield Table(tuple(rows), rounds, this_machine(Chromium=f"{version}, without a graphics card"))
+    yield Table(tuple(rows), seconds, rounds, this_machine(Chromium=f"{version}, without a graphics card"))
 
 
 def _measure(browser, figure: str, scratch: Path, seconds: float) -> Row:
@@ -131,7 +132,7 @@ def write_table(table: Table, folder: Path) -> Path:
     lines = [
         "# Dragging the figures",
         "",
-        f"Made by `gdlab bench figures`: each figure's main control is dragged with the mouse for {SECONDS:g} seconds, {table.rounds}",
+        f"Made by `gdlab bench figures`: each figure's main control is dragged with the mouse for {table.seconds:g} seconds, {table.rounds}",
         "times; the smoothest counts. A screen asks for 60 frames a second; a slow frame took more than 25 ms. A task counts as",
         "long from 50 ms on; 0 means that there was none.",
         "",

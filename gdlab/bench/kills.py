@@ -179,20 +179,19 @@ def _faults(calm: Path, results: Path, process: subprocess.Popen) -> list[str]:
     faults += [f"{who}: {had.get(who)} instead of {points}" for who, points in wanted.items() if had.get(who) != points]
     with closing(sqlite3.connect(results / "gradebook.db")) as database:
         [[sound]] = database.execute("PRAGMA integrity_check").fetchall()
-        twice = database.execute(
-            "SELECT student, assignment FROM gdlab_recording GROUP BY student, assignment HAVING count(DISTINCT judgement) > 1"
-        ).fetchall()
+        twice = {
+            what: database.execute(
+                f"SELECT student, assignment FROM {table} GROUP BY student, assignment HAVING count(*) > 1"
+            ).fetchall()
+            for what, table in (("judged", "gdlab_judgement"), ("recorded", "gdlab_recording"))
+        }
         seeds = database.execute("SELECT count(DISTINCT run) FROM gdlab_judgement").fetchone()[0]
     faults += [] if sound == "ok" else [f"the database: {sound}"]
-    faults += [f"{who} was recorded from two judgements" for who, _ in twice]
+    faults += [f"{who}'s {name} was {what} more than once" for what, those in twice.items() for who, name in those]
     faults += [] if seeds == 1 else [f"judged in {seeds} runs, so with cases from {seeds} seeds"]
     pages = {path.parent.parent.name for path in (results / "feedback").glob("*/*/*.html")}
     faults += [f"{who} has no page" for who, _ in wanted if who not in pages]
-    faults += [
-        f"{path.name} was left half-written"
-        for path in results.rglob(".gdlab-*")
-        if path.name != ".gdlab-grading" and not path.is_dir()
-    ]
+    faults += [f"{path.relative_to(results)} was left half-written" for path in results.rglob(".*.part")]
     return faults
 
 

@@ -1,7 +1,7 @@
 """Measuring: `gdlab bench torch` times one AdamW step of `gdlab.torch` against torch's own, on tensors as models have them.
 
-Every case times our optimizer and torch's four (a loop, foreach, fused, compiled) side by side: in each round every
-variant takes its turn, on the same parameters and gradients, in an order that changes. The floor is the time in which this machine copies as
+Every case times our optimizer and torch's (a loop, foreach, fused and, where there are few tensors, compiled) side by
+side: in each round every variant takes its turn, on the same parameters and gradients, in an order that changes. The floor is the time in which this machine copies as
 many bytes as an AdamW step must move, 28 a parameter; a step in place can beat it, because a copy also fetches the
 memory it overwrites. Compiling is timed with an empty cache and a rule that no one has compiled yet, apart from the
 first step, which makes the state.

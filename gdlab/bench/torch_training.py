@@ -1,4 +1,4 @@
-"""Measuring: training steps by `gdlab.torch.train`, beside the loops that people write by hand.
+"""Measuring: training steps by `gdlab.torch.loop.train`, beside the loops that people write by hand.
 
 A small model spends its time on launching kernels; there the question is how much faster `train` is than the loop that
 comes to mind first, with torch's own optimizer. On a GPT the question is what `train` itself costs: the loop by hand
@@ -26,7 +26,7 @@ from gdlab.torch.models import GPT, class_loss, mlp, next_token_loss
 from gdlab.torch.optim import RuleOptimizer
 
 LR, MAX_NORM = 1e-3, 1.0
-BY_HAND, OURS, CAPTURED = "a loop by hand", "gdlab.torch.train", "gdlab.torch.train, captured"
+BY_HAND, OURS, CAPTURED = "a loop by hand", "gdlab.torch.loop.train", "gdlab.torch.loop.train, captured"
 
 
 @dataclass(frozen=True)

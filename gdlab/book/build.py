@@ -182,9 +182,9 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _code_files(root: Path) -> list[Path]:
-    """What the notebooks' cells run besides their own text."""
+    """What the notebooks' cells run and read besides their own text."""
     package = [path for path in _files(Path(__file__).parents[1]) if path.suffix in CODE_SUFFIXES]
-    return package + _present(root / "requirements.lock")
+    return package + _present(root / "requirements.lock", root / "benchmarks" / "grading.json")
 
 
 def _pages(root: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What all commands share: the program they belong to, where they print, the course they are about."""
+"""What all commands share: how they look, where they print, the course they are about."""
 
 from pathlib import Path
 from typing import Annotated, NoReturn

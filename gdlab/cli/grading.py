@@ -92,7 +92,11 @@ def grade(
         int, typer.Option(help="Memory of each process, and of all in a box together.", min=256)
     ] = 3072,
     workers: Annotated[
-        int | None, typer.Option(help="How many processes judge at once; one for each core by default.", min=1)
+        int | None,
+        typer.Option(
+            help="How many processes judge at once; one for each core by default. Not with --cold, nor on a cluster that is there already.",
+            min=1,
+        ),
     ] = None,
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Draw the plots of the notebooks into the feedback.")

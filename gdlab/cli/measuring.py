@@ -165,7 +165,7 @@ def bench_grading(
 ) -> None:
     """Time stock nbgrader and ours on the same notebooks: start-up, one more submission, memory, growing classes.
 
-    Takes about twenty minutes with its defaults; half of that is stock nbgrader.
+    Takes a quarter of an hour or more with its defaults; much of that is stock nbgrader.
 
     [bold]Example:[/]  gdlab bench grading --submissions 5 --scale 10,50
     """

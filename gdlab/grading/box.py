@@ -1,7 +1,7 @@
 """A box: one submission's sandbox, as the rest of the grader sees it.
 
 However a box is made, it runs the cells of one notebook and then answers for one function at a
-time. `gdlab.grading.walled_box` makes one from bubblewrap and a fresh Python.
+time. `gdlab.grading.walled_box` makes one from bubblewrap and a fresh Python, or a copy of a warm one.
 """
 
 import os

@@ -116,7 +116,7 @@ def claims_on(url: str, out: Path, alone: bool) -> Iterator[Claims]:
     Args:
         url: of the database.
         out: the folder that is written into.
-        alone: whether no other grader may be at work meanwhile, as for a regrade.
+        alone: whether no other grader may be at work meanwhile, as for a regrade, or where a learner is forgotten.
 
     Raises:
         AtWork: if another grader is in the way.

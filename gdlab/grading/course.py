@@ -2,9 +2,9 @@
 
 solutions/<assignment>/<notebook>.ipynb              what an instructor edits
 exercises/<assignment>/<notebook>.ipynb              what a learner gets, made by `release`
+OUT/release/<assignment>/<notebook>.ipynb            the same, for nbgrader's own commands
 OUT/autograded/<student>/<assignment>/…              graded notebooks, readable by nbgrader's formgrader
 OUT/feedback/<student>/<assignment>/<notebook>.html
-OUT/release/<assignment>/<notebook>.ipynb            the same, for nbgrader's own commands
 OUT/gradebook.db                                     nbgrader's own database, and the ledger of judgements; or a server's
 OUT/nbgrader_config.py                               nbgrader's settings, where the course has any (late penalties, db_url)
 OUT/nbgrader_config.json                             those that `gdlab deadline --late-penalty` sets

@@ -31,7 +31,8 @@ class Judged(msgspec.Struct, frozen=True):
         verdicts: by exercise.
         left_out: the positions of the code cells that were not run, because they only draw.
         trouble: what went wrong in the grader itself; the notebook then counts as empty.
-        seconds: how long this took, the making of boxes included; 0 in ledgers that did not keep it.
+        seconds: how long this took, with waiting for boxes, but not the making of one that was made ahead; 0 in ledgers
+            that did not keep it.
     """
 
     outputs: tuple[tuple[Output, ...], ...]

@@ -1,6 +1,6 @@
 """A class at a glance: how scores lie, which exercises are hardest, which mistakes are made, and who is stuck on one.
 
-Everything is read from the gradebook and the ledger beside it; the page stands alone, like the learners' own pages.
+Everything is read from the gradebook and the ledger in it; the page stands alone, like the learners' own pages.
 """
 
 import datetime
@@ -170,7 +170,7 @@ def _time(book: Gradebook, assignment: str, entries: Sequence[Entry], name: Name
     return TimeReport(tuple(seconds), tuple(spans))
 
 
-def spelled_span(span: datetime.timedelta) -> str:
+def rough_span(span: datetime.timedelta) -> str:
     """A span in the largest unit of which it has two or more."""
     for unit, seconds in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if span.total_seconds() >= 2 * seconds:
@@ -247,5 +247,5 @@ def report_page(reports: Sequence[AssignmentReport], anonymous: bool) -> str:
         bins=BINS,
         shade=shade,
         breakable=_breakable,
-        spelled_span=spelled_span,
+        rough_span=rough_span,
     )

@@ -1,4 +1,4 @@
-"""Who judges: this process, one notebook after the other, or several worker processes, each with a fork server of its own.
+"""Who judges: this process, one notebook after the other, or several worker processes that share one fork server.
 
 A worker that is killed takes nothing with it: what it had in hand is judged again, by another.
 """

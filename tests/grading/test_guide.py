@@ -155,11 +155,14 @@ def test_systemd_finds_no_fault_with_the_units(unit, tmp_path):
 
 
 def test_the_line_for_cron_is_a_line_for_cron(place, done):
-    [line] = [line for line in (SERVICE / "crontab").read_text().splitlines() if not line.startswith("#")]
+    lines = (SERVICE / "crontab").read_text().splitlines()
+    [line] = [line for line in lines if not line.startswith("#")]
+    [grades] = [line.removeprefix("# ") for line in lines if line.startswith("# *")]
+    unit = (SERVICE / "gdlab-grade.service").read_text()
+    assert f"ExecStart={grades.partition('nice ')[2]}\n" in unit and grades.startswith("*/15 * * * * umask 077; ")
     *when, command = line.split(maxsplit=5)
     assert when == ["15", "3", "*", "*", "*"]
     assert not re.search(r"(?<!\\)%", command)  # cron takes what follows for the command's input
-    (place / "backup").mkdir()
     here = {"/srv/gdlab/course/.venv/bin": PROGRAMS, "/srv/gdlab/autumn": place / "results", "/srv/gdlab": place}
     command = command.replace(r"\%", "%")
     for there, path in here.items():

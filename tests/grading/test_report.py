@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from gdlab.cli import app
 from gdlab.grading.export import NoAssignment, export_grades
 from gdlab.grading.judging import Judged
-from gdlab.grading.report import AssignmentReport, class_report, report_page, spelled_span
+from gdlab.grading.report import AssignmentReport, class_report, report_page, rough_span
 from gdlab.grading.results import NoGradebook, open_results
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -98,7 +98,7 @@ def test_time_is_that_of_the_grader_and_between_versions(report):
     [(40, "40 seconds"), (300, "5 minutes"), (5400, "90 minutes"), (100000, "28 hours"), (900000, "10 days")],
 )
 def test_a_span_is_spelled_in_the_largest_unit_that_tells_enough(seconds, spelled):
-    assert spelled_span(datetime.timedelta(seconds=seconds)) == spelled
+    assert rough_span(datetime.timedelta(seconds=seconds)) == spelled
 
 
 def test_judgements_of_a_ledger_that_kept_no_time_are_read(report):

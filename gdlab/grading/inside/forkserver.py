@@ -112,7 +112,7 @@ def copy_into_box(
     if fork() == 0:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.sched_setaffinity(0, os.sched_getaffinity(pid))  # beside who asks: waking another processor takes long
+            os.sched_setaffinity(0, os.sched_getaffinity(pid))  # where who asks may run: see `workers.processors_of`
             enter.join(pidfd, pid)
             copy = fork()  # the first process inside
             if copy == 0:
