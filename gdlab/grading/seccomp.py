@@ -1,7 +1,7 @@
 """System calls that no exercise needs, refused by the kernel.
 
 A classic BPF program for bubblewrap's --seccomp: calls that make or enter namespaces, mount, trace,
-load code into the kernel or reach its odder corners fail with "not permitted". It is a deny-list and
+load code into the kernel, keep memory that no process is charged for or reach odder corners fail with "not permitted". It is a deny-list and
 therefore only the second wall: the box must hold, and is tested to hold, by its namespaces alone.
 Numbers are those of Linux's unistd tables for x86-64 and 64-bit ARM.
 """
@@ -23,6 +23,7 @@ DENIED = {
     "open_by_handle_at": (304, 265), "kexec_load": (246, 104), "init_module": (175, 105), "finit_module": (313, 273),
     "delete_module": (176, 106), "swapon": (167, 224), "swapoff": (168, 225), "reboot": (169, 142), "acct": (163, 89),
     "quotactl": (179, 60), "syslog": (103, 116), "personality": (135, 92),
+    "shmget": (29, 194), "shmat": (30, 196), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
 }  # fmt: skip
 CLONE, CLONE3, SOCKET = (56, 220), (435, 435), (41, 198)
 NEW_NAMESPACES = 0x7E020000

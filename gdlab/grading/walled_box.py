@@ -232,14 +232,15 @@ class BoxedFunction:
 
 def _cut(outputs: tuple[wire.Output, ...], most: int) -> tuple[wire.Output, ...]:
     """A cell's outputs within the limits, whatever the box made of them: the runner's own cut can be tampered with."""
-    kept, left = [], most
+    kept, left, of_errors = [], most, ERROR_CHARACTERS
     for output in outputs[: wire.MOST_OUTPUTS]:
-        room = max(left, ERROR_CHARACTERS if output.kind == "error" else 0)  # why a cell failed is always said
+        room = max(left, of_errors if output.kind == "error" else 0)  # why a cell failed is always said, once
         if room <= 0 or len(output.png) > room:
             continue
         text = output.text if len(output.text) <= room + len(wire.CUT) else output.text[:room] + wire.CUT
         kept.append(wire.Output(output.kind, text, output.png))
         left -= len(text) + len(output.png)
+        of_errors = 0 if output.kind == "error" else of_errors
     return tuple(kept)
 
 

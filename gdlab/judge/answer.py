@@ -8,7 +8,7 @@ is graded it is a stand-in that sends the inputs into a box and waits (`gdlab.gr
 import inspect
 import random
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,11 @@ import numpy as np
 
 from gdlab.judge.plain import NotPlain, plain
 from gdlab.judge.protocols import PROTOCOLS
+
+MOST_ASKED = 5_000  # numbers in one query: broadcast against each other they make six million
+MOST_DIMENSIONS = 2  # with more, they would make any number
+MOST_REMEMBERED = 1_000_000  # numbers in all queries together
+EACH_QUERY = 10  # what a query takes beside its numbers, in numbers
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,15 @@ class Oracle:
         shown: how the inputs of a failing case print it.
         make: gives a function with a fresh memory, for oracles that remember (batches of the next epoch).
         queries: the arguments of every call, a list each.
+
+    It computes and remembers in the judge's own process, so what it may be asked is bounded; no exercise comes near.
     """
 
     function: Callable | None
     shown: str
     make: Callable[[], Callable] | None = None
     queries: list[list] = field(default_factory=list)
+    _room: int = MOST_REMEMBERED
 
     def __post_init__(self):
         if self.make:
@@ -94,12 +102,35 @@ class Oracle:
         if named:  # the names are looked up only where they are used
             arguments = in_order(self.parameters, arguments, named)
         arguments = [plain(argument) for argument in arguments]
+        self._make_sure_of_room(arguments)
         self.queries.append(arguments)
         # Plain both ways, here as in the box: what works in the notebook works when it is graded.
         return plain(self.function(*arguments))
 
+    def _make_sure_of_room(self, arguments: list) -> None:
+        arrays = [array for argument in arguments for array in _arrays(argument)]
+        numbers = sum(array.size for array in arrays)
+        if numbers > MOST_ASKED or any(array.ndim > MOST_DIMENSIONS for array in arrays):
+            raise ValueError(
+                f"This function takes {MOST_ASKED:,} numbers at a time at most, in arrays of {MOST_DIMENSIONS} dimensions at most."
+            )
+        self._room -= numbers + EACH_QUERY
+        if self._room < 0:
+            raise ValueError(
+                f"This function has been asked {len(self.queries):,} times already. Does a loop of yours ever end?"
+            )
+
     def fresh(self) -> "Oracle":
         return Oracle(self.function, self.shown, self.make)
+
+
+def _arrays(value) -> Iterator[np.ndarray]:
+    """The arrays in a plain value."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, list | dict):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from _arrays(entry)
 
 
 def in_order(parameters: Sequence[str], arguments: Sequence, named: Mapping[str, Any]) -> Sequence:

@@ -8,6 +8,7 @@ This file runs on both sides of the wall, so it needs nothing but NumPy.
 import numpy as np
 
 MOST_ENTRIES = 1_000_000
+MOST_PARTS = 50_000  # of lists and dicts together; an array counts once
 MOST_CHARACTERS = 10_000
 DEEPEST = 8
 
@@ -43,10 +44,13 @@ def plain(value, depth: int = 0):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):
         return _array(value)
-    if isinstance(value, list | tuple):
-        return _list(value, depth)
-    if isinstance(value, dict):
-        return _dict(value, depth)
+    if isinstance(value, list | tuple | dict):
+        parts = _dict(value, depth) if isinstance(value, dict) else _list(value, depth)
+        if depth == 0 and (count := _count(parts)) > MOST_PARTS:
+            raise NotPlain(
+                f"Your answer's lists have {count:,} entries in all; {MOST_PARTS:,} is the most. Try an array."
+            )
+        return parts
     raise NotPlain(f"Your answer is {_kind(value)}; numbers or an array of numbers can be judged.")
 
 
@@ -78,6 +82,12 @@ def _list(value, depth: int):
         raise NotPlain(f"Your answer is a list of {len(value):,} entries; {MOST_ENTRIES:,} is the most.")
     entries = [plain(entry, depth + 1) for entry in value]
     return _stacked(entries) if entries else entries
+
+
+def _count(parts) -> int:
+    """How many entries lists and dicts have, with those of the lists and dicts in them."""
+    entries = parts.values() if isinstance(parts, dict) else parts if isinstance(parts, list) else ()
+    return len(entries) + sum(_count(entry) for entry in entries if isinstance(entry, list | dict))
 
 
 def _stacked(entries: list):

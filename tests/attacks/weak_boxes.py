@@ -299,15 +299,18 @@ def no_cap(case: Case, world: World) -> bool:
 def _lift_caps(stack: contextlib.ExitStack, folder: Path) -> None:
     """Both sides of the wire, the judge's modules and the runner's copies, take a million times as much."""
     lifted = {
-        "/box/wire.py": (wire, ("MOST_BYTES = 32", "MOST_OUTPUTS = 200")),
-        "/box/gdlab/judge/plain.py": (plain, ("MOST_ENTRIES = 1_000_000", "MOST_CHARACTERS = 10_000")),
+        "/box/wire.py": (wire, ("MOST_BYTES = 32", "MOST_OUTPUTS = 200", "MOST_PARTS = 100_000")),
+        "/box/gdlab/judge/plain.py": (
+            plain,
+            ("MOST_ENTRIES = 1_000_000", "MOST_PARTS = 50_000", "MOST_CHARACTERS = 10_000"),
+        ),
         "/box/gdlab/judge/answer.py": (None, ("said[:300",)),
     }
     for inside, (module, caps) in lifted.items():
         source = bubblewrap.STAND_IN[inside].read_text()
         for cap in caps:
             assert cap in source
-            source = source.replace(cap, cap + "00_000" if module is not wire or "OUT" in cap else cap + "00")
+            source = source.replace(cap, cap + ("00" if "BYTES" in cap else "00_000"))
             if module:
                 name = cap.partition(" ")[0]
                 stack.enter_context(mock.patch.object(module, name, 1 << 31))

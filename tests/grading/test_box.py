@@ -169,6 +169,14 @@ def test_forged_outputs_are_cut_on_this_side_of_the_wall():
     assert outputs and sum(len(output.text) for output in outputs) < 1100
 
 
+def test_forged_errors_are_cut_too():
+    """Why a cell failed is said beyond what it may say; two hundred reasons would be two hundred times as long."""
+    forge = "channel.send(wire.CellRan(tuple(wire.Output('error', big) for _ in range(200))))\nchannel.send(wire.Ready())\ntime.sleep(60)"
+    with WalledBox(Limits(output_bytes=1000, cell_seconds=2)) as box:
+        [outputs] = box.run_cells([FORGED + forge])
+    assert outputs and sum(len(output.text) for output in outputs) < 2200
+
+
 def test_why_a_cell_failed_is_said_however_much_it_printed():
     with WalledBox(Limits(output_bytes=1000)) as box:
         [outputs] = box.run_cells(["print('x' * 5000)\n1 / 0"])

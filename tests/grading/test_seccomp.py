@@ -31,6 +31,10 @@ CLONE_NEWUSER = 0x10000000
 {
     "ptrace": errno_of((101, 117), 0, 0, 0, 0),
     "memfd_create": errno_of((319, 279), b"x", 0),
+    "shmget": errno_of((29, 194), 0, 4096, 0o1600),
+    "semget": errno_of((64, 190), 0, 1, 0o1600),
+    "msgget": errno_of((68, 186), 0, 0o1600),
+    "mq_open": errno_of((240, 180), b"x", 0, 0, None),
     "keyctl": errno_of((250, 219), 0, -3, 0),
     "unshare": errno_of((272, 97), CLONE_NEWUSER),
     "mount": errno_of((165, 40), b"none", b"/tmp", b"tmpfs", 0, 0),
@@ -51,6 +55,10 @@ def test_calls_that_no_exercise_needs_are_refused():
     assert errors_in_a_box() == {
         "ptrace": errno.EPERM,
         "memfd_create": errno.EPERM,
+        "shmget": errno.EPERM,
+        "semget": errno.EPERM,
+        "msgget": errno.EPERM,
+        "mq_open": errno.EPERM,
         "keyctl": errno.EPERM,
         "unshare": errno.EPERM,
         "mount": errno.EPERM,

@@ -52,6 +52,32 @@ def test_an_oracle_with_a_memory_starts_anew_for_each_call():
     assert oracle.fresh()().tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (np.zeros(1), np.zeros((40_000, 1)), np.zeros((40_000, 1))),
+        (np.zeros(5001), 0.0, 0.0),
+        ([np.zeros((2, 2)), np.zeros(5000)], 0.0, 0.0),
+        (np.zeros((1, 1, 3)), np.zeros((1, 3, 1)), np.zeros((3, 1, 1))),
+    ],
+    ids=["sixteen hundred million differences", "one large array", "several", "three dimensions"],
+)
+def test_an_oracle_takes_no_more_than_any_exercise_needs(arguments):
+    """It computes in the judge's process: 12.8 GB of differences there would end the class."""
+    oracle = Oracle(lambda theta, x, y: pytest.fail("it was computed"), "a slope")
+    with pytest.raises(ValueError, match="5,000 numbers at a time at most, in arrays of 2 dimensions"):
+        oracle(*arguments)
+    assert oracle.queries == []
+
+
+def test_an_oracle_remembers_only_so_much():
+    oracle = Oracle(lambda theta: 0.0, "a loss")
+    with pytest.raises(ValueError, match=r"asked 249 times already. Does a loop of yours ever end\?"):
+        while True:
+            oracle(np.zeros(4000))
+    assert sum(array.size for [array] in oracle.queries) < 1_000_000 and oracle.fresh()(1.0) == 0.0
+
+
 def test_one_function_gets_what_the_one_before_it_gave():
     relay = Relay((Local(lambda x: x + 1), Local(lambda received: received * 10)), ("once", "once"))
     assert relay({"x": 2.0}).value == 30.0

@@ -14,7 +14,7 @@ import select
 import struct
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -23,6 +23,7 @@ from gdlab.judge.answer import Seed
 
 LENGTH = struct.Struct(">I")
 MOST_BYTES = 32 << 20
+MOST_PARTS = 100_000
 MOST_OUTPUTS = 200
 AT_ONCE = 1 << 20
 WATCH_EVERY = 0.02  # seconds
@@ -93,9 +94,9 @@ class Hello(Frame, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True):
-    """One output of a cell: kind is stdout, stderr, error, result or display."""
+    """One output of a cell."""
 
-    kind: str
+    kind: Literal["stdout", "stderr", "error", "result", "display"]
     text: str = ""
     png: bytes = b""
 
@@ -145,7 +146,7 @@ class OracleNumber(msgspec.Struct, frozen=True):
     parameters: tuple[str, ...]
 
 
-_ARRAY = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])
+_ARRAY = msgspec.msgpack.Decoder(tuple[str, Annotated[tuple[int, ...], msgspec.Meta(max_length=8)], bytes])
 _ORACLE = msgspec.msgpack.Decoder(OracleNumber)
 _NUMBER = msgspec.msgpack.Decoder(int)
 
@@ -168,7 +169,7 @@ def decode_special(code: int, data: memoryview):
     if code != ARRAY:
         raise Broken(f"no such extension: {code}")
     dtype, shape, body = _ARRAY.decode(data)
-    if dtype not in DTYPES or len(shape) > 8 or any(n < 0 for n in shape):
+    if dtype not in DTYPES or any(n < 0 for n in shape):
         raise Broken("an array of a kind that does not travel")
     if math.prod(shape) * np.dtype(dtype).itemsize != len(body):
         raise Broken("an array whose bytes do not fit its shape")
@@ -230,10 +231,13 @@ class Channel:
 
     def receive(self, deadline: float | None = None) -> Frame:
         """Read a frame; raises `TimeUp` or `Broken`."""
+        self._keep_time(deadline)
         (length,) = LENGTH.unpack(self._read(LENGTH.size, deadline))
         if length > MOST_BYTES:
             raise Broken(f"a frame that claims {length:,} bytes")
         body = self._read(length, deadline)
+        if length > MOST_PARTS and holds_more_parts(body, MOST_PARTS):  # a byte makes one part at most
+            raise Broken("a frame of too many parts")
         try:
             return self._decoder.decode(body)
         except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
@@ -266,21 +270,62 @@ class Channel:
     def _wait(self, poll: select.poll, deadline: float | None) -> None:
         """Wait for the other side, and call the watchman meanwhile."""
         while True:
-            if self._watch and time.monotonic() >= self._look_again:
-                self._watch()
-                self._look_again = time.monotonic() + WATCH_EVERY
-            left = None if deadline is None else max(0.0, deadline + self.put_off - time.monotonic())
+            self._keep_time(deadline)
+            left = None if deadline is None else deadline + self.put_off - time.monotonic()
             slice_ = left if not self._watch else WATCH_EVERY if left is None else min(left, WATCH_EVERY)
-            if poll.poll(None if slice_ is None else slice_ * 1000):
+            if poll.poll(None if slice_ is None else max(0.0, slice_) * 1000):
                 return
-            if left is not None and left <= (slice_ or 0):
-                more = self._more_time() if self._more_time else 0.0
-                if more <= 0:
-                    raise TimeUp
-                self.put_off += more
+
+    def _keep_time(self, deadline: float | None) -> None:
+        """Call the watchman, and look at the clock: also where the other side never stops sending."""
+        now = time.monotonic()
+        if self._watch and now >= self._look_again:
+            self._watch()
+            self._look_again = time.monotonic() + WATCH_EVERY
+        if deadline is not None and now >= deadline + self.put_off:
+            more = self._more_time() if self._more_time else 0.0
+            if more <= 0:
+                raise TimeUp
+            self.put_off += more
+
+
+def holds_more_parts(body: bytes, most: int) -> bool:
+    """Whether a message would be decoded into more parts than that: one of a byte may take sixty-four.
+
+    Only what lists and dicts say of their lengths is read; texts, bytes and arrays are leapt over. Format: msgpack's
+    specification, https://github.com/msgpack/msgpack/blob/master/spec.md.
+    """
+    at, parts, to_come = 0, 0, 1
+    while to_come and at < len(body):
+        head, at = body[at], at + 1
+        parts, to_come = parts + 1, to_come - 1
+        inside, beyond, counted = _PARTS.get(head, (0, 0, 0))
+        if counted:
+            length = int.from_bytes(body[at : at + counted], "big")
+            at += counted
+            inside, beyond = inside * length, beyond + (0 if inside else length)
+        to_come, at = to_come + inside, at + beyond
+        if parts + to_come > most:
+            return True
+    return False
 
 
 def _poll(fd: int, event: int) -> select.poll:
     poll = select.poll()
     poll.register(fd, event)
     return poll
+
+
+def _parts() -> dict[int, tuple[int, int, int]]:
+    """Of each first byte in msgpack: the parts inside (a length: each counts so often), the bytes to leap over, those of the length."""
+    parts = {0x90 + n: (n, 0, 0) for n in range(16)} | {0x80 + n: (2 * n, 0, 0) for n in range(16)}
+    parts |= {0xA0 + n: (0, n, 0) for n in range(32)}
+    parts |= {0xDC: (1, 0, 2), 0xDD: (1, 0, 4), 0xDE: (2, 0, 2), 0xDF: (2, 0, 4)}  # lists, dicts
+    for first, kind in ((0xC4, 0), (0xC7, 1), (0xD9, 0)):  # bytes, extensions (with a byte for their kind), texts
+        parts |= {first + n: (0, kind, 1 << n) for n in range(3)}
+    parts |= {0xCA: (0, 4, 0), 0xCB: (0, 8, 0)}  # floats
+    parts |= {first + n: (0, 1 << n, 0) for first in (0xCC, 0xD0) for n in range(4)}  # whole numbers
+    return parts | {0xD4 + n: (0, 1 + (1 << n), 0) for n in range(5)}  # extensions of 1, 2, 4, 8, 16 bytes
+
+
+_PARTS = _parts()

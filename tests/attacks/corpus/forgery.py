@@ -157,6 +157,26 @@ for fd in map(int, os.listdir('/proc/self/fd')):
 os._exit(0)
 """
 
+FLOOD = """
+import os, threading
+body = channel._encoder.encode(wire.Query(0, []))
+flood = (wire.LENGTH.pack(len(body)) + body) * 10_000
+def drain():
+    while True:
+        try:
+            os.read(channel._read_fd, 1 << 20)
+        except OSError:
+            time.sleep(0.001)
+threading.Thread(target=drain, daemon=True).start()
+while True:
+    left = memoryview(flood)
+    while left:
+        try:
+            left = left[os.write(to_judge, left):]
+        except BlockingIOError:
+            pass
+"""
+
 PICKLE = """
 import os, pickle
 class Run:
@@ -453,6 +473,26 @@ CASES = (
         "channel.send(wire.Value('x' * (40 << 20)))\ntime.sleep(5)",
         kind="ended",
         fools="characters",
+    ),
+    Case(
+        "a-million-lists",
+        FRAMES,
+        "sends a megabyte that becomes sixty-four of them in the judge's memory",
+        "no cap",
+        FRAME_IN_HAND,
+        "channel.send(wire.Value([[]] * 1_100_000))\ntime.sleep(5)",
+        kind="ended",
+        fools="characters",
+    ),
+    Case(
+        "flood-of-questions",
+        FRAMES,
+        "asks the judge so fast that it never has to wait, and never ends",
+        "no deadline",
+        FRAME_IN_HAND,
+        FLOOD.strip(),
+        kind="slow",
+        limits="short",
     ),
     Case(
         "half-a-frame",

@@ -77,6 +77,21 @@ except OSError as error:
     print(error)
 """
 
+SYSTEM_V = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+segment = libc.shmget(0, 16 << 20, 0o1600)
+if segment < 0:
+    print(os.strerror(ctypes.get_errno()))
+else:
+    there = libc.shmat(segment, None, 0)
+    ctypes.memset(there, 1, 16 << 20)
+    libc.shmdt(ctypes.c_void_p(there))
+    boast()
+    libc.shmctl(segment, 0, None)
+"""
+
 FORK_BOMB = """
 import os, time
 children = []
@@ -277,6 +292,14 @@ CASES = (
         "a file in memory, which belongs to no process",
         "no filter",
         MEMFD,
+        says="Operation not permitted",
+    ),
+    Case(
+        "system-v-segment",
+        "MAP_SHARED and memfd allocation",
+        "a shared segment of System V's, which belongs to no process once it is let go",
+        "no filter",
+        SYSTEM_V,
         says="Operation not permitted",
     ),
     Case(
