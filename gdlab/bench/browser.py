@@ -23,10 +23,13 @@ def chromium() -> Iterator:
     if program is None:
         raise NoBrowser("This needs a browser, and none was found: install Chromium.")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import Error, sync_playwright
     except ImportError as error:
         raise NoBrowser("This needs Playwright to drive the browser: pip install 'gdlab[test]'.") from error
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-quic"])
+        try:
+            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-quic"])
+        except Error as error:
+            raise NoBrowser(f"{program} does not start: {str(error).partition(chr(10))[0]}") from error
         yield browser
         browser.close()

@@ -28,7 +28,7 @@ def seconds_of(work: Callable[[], object], device: torch.device, repeats: int = 
 def _wait(device: torch.device) -> None:
     """A GPU takes orders and works them off later."""
     if device.type != "cpu":
-        torch.get_device_module(device).synchronize()
+        torch.get_device_module(device).synchronize(device)
 
 
 def machine_of(device: torch.device) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Serve the built book on this machine alone."""
 
+import errno
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -36,7 +37,11 @@ def open_server(folder: Path, port: int) -> ThreadingHTTPServer:
     try:
         return _Server(("127.0.0.1", port), partial(_QuietHandler, directory=str(folder)))
     except (OSError, OverflowError) as error:
-        why = "is taken by another program" if getattr(error, "errno", None) == 98 else f"cannot be used ({error})"
+        why = (
+            "is taken by another program"
+            if getattr(error, "errno", None) == errno.EADDRINUSE
+            else f"cannot be used ({error})"
+        )
         raise BookError(
             f"Port {port} {why}: choose another one with --port, for example --port {port + 1} (or make course PORT={port + 1})."
         ) from error

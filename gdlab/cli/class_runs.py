@@ -1,14 +1,19 @@
 """A class run on a terminal: who judges, the bar and the tables, and what is in the way as a sentence."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import typer
-from rich.markup import escape
 
-from gdlab.cli.console import complaints, fail, out
+from gdlab.cli.console import complaints, fail, out, shown
+
+
+def processors() -> int:
+    """How many this process may run on: a container, or `taskset`, may have given it a few of many."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def judges_for(limits, workers: int, cold: bool, dask: str = ""):
@@ -22,8 +27,10 @@ def judges_for(limits, workers: int, cold: bool, dask: str = ""):
 
 
 @contextmanager
-def grading_errors() -> Iterator[None]:
-    """What can be in the way of grading, as a sentence and exit code 1."""
+def grading_errors(but: type[Exception] | tuple = ()) -> Iterator[None]:
+    """What can be in the way of grading, as a sentence and exit code 1; `but` for what the caller answers itself."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from gdlab.grading.box import NoSandbox
     from gdlab.grading.class_run import CannotRecord
     from gdlab.grading.course import BadSettings, CannotRelease
@@ -33,8 +40,14 @@ def grading_errors() -> Iterator[None]:
 
     try:
         yield
+    except but:
+        raise
     except (NoSandbox, NoCluster, NoDatabase, NoSubmissions, CannotRelease, CannotRecord, BadSettings) as error:
         fail(str(error))
+    except SQLAlchemyError as error:
+        fail(
+            f"The gradebook cannot be used: {str(getattr(error, 'orig', None) or error).strip().partition(chr(10))[0]}"
+        )
 
 
 def grade_class(
@@ -60,7 +73,7 @@ def grade_class(
         with WalledBox(limits):  # a machine without a sandbox is found out before anything is written
             pass
     how = "on a Dask cluster" if boxes_elsewhere else f"each in a box of {bubblewrap_version()}"
-    out.print(f"Grading {len(submissions)} submissions, {escape(how)}", soft_wrap=True, highlight=False)
+    out.print(f"Grading {len(submissions)} submissions, {shown(how)}", soft_wrap=True, highlight=False)
     if regrade and not _wanted(run, submissions, yes):
         return True
     results_of_run = run.accept(submissions) if regrade else run.grade(submissions)
@@ -94,4 +107,4 @@ def _wanted(run, submissions, yes: bool) -> bool:
 
 def _complain(run) -> None:
     while run.problems:
-        complaints.print(escape(run.problems.pop(0)), style="yellow", soft_wrap=True, highlight=False)
+        complaints.print(shown(run.problems.pop(0)), style="yellow", soft_wrap=True, highlight=False)

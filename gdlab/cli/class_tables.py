@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gdlab.cli.console import mark
+from gdlab.cli.console import mark, shown
 from gdlab.grading.class_run import Change, Graded
 from gdlab.grading.submission import Submission
 
@@ -51,7 +50,7 @@ def summary(graded: Sequence[Graded]) -> Group:
 def _assignment_table(assignment: str, graded: Sequence[Graded]) -> Table:
     exercises = max((list(one.verdicts) for one in graded), key=len)
     title = f"{assignment}: {', '.join(exercises)}"
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    table = Table(title=shown(title), title_justify="left", title_style="bold")
     table.add_column("Learner", overflow="fold", max_width=24)
     table.add_column("Points", justify="right", no_wrap=True)
     table.add_column("Exercises", no_wrap=True)
@@ -59,7 +58,7 @@ def _assignment_table(assignment: str, graded: Sequence[Graded]) -> Table:
     for one in sorted(graded, key=lambda one: one.submission.student):
         marks = [mark(one.verdicts[name].outcome) if name in one.verdicts else " " for name in exercises]
         points = f"{one.points:g} of {one.max_points:g}"
-        table.add_row(escape(one.submission.student), points, " ".join(marks), escape(first_wrong(one)))
+        table.add_row(shown(one.submission.student), points, " ".join(marks), shown(first_wrong(one)))
     return table
 
 
@@ -84,7 +83,7 @@ def differences(changes: Iterable[Change]) -> Table:
             if before != now:
                 worse = before is not None and now < before
                 table.add_row(
-                    escape(change.submission.student),
+                    shown(change.submission.student),
                     change.submission.assignment,
                     exercise,
                     "–" if before is None else f"{before:g}",

@@ -1,5 +1,6 @@
 """What all commands share: how they look, where they print, the course they are about."""
 
+import re
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -18,6 +19,7 @@ out = Console()
 complaints = Console(stderr=True)
 
 MY_WORK = "my-work"
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MARKS = {"right": "[green]✓[/]", "partly": "[yellow]~[/]"}
 Results = Annotated[Path, typer.Option("--out", help="Where the gradebook is.")]
 
@@ -25,6 +27,11 @@ Results = Annotated[Path, typer.Option("--out", help="Where the gradebook is.")]
 def mark(outcome: str) -> str:
     """A verdict's outcome as one coloured sign."""
     return MARKS.get(outcome, "[red]✗[/]")
+
+
+def shown(text: str) -> str:
+    """A text from elsewhere as a terminal may have it: no markup of ours, and nothing that a terminal obeys."""
+    return escape(CONTROLS.sub("�", text))
 
 
 def progress_bar() -> Progress:
@@ -44,5 +51,5 @@ def course_root() -> Path:
 
 def fail(sentence: str) -> NoReturn:
     """End with a sentence on what was wrong, and exit code 1."""
-    complaints.print(escape(sentence), style="red", soft_wrap=True, highlight=False)
+    complaints.print(shown(sentence), style="red", soft_wrap=True, highlight=False)
     raise typer.Exit(1)

@@ -1,16 +1,14 @@
 """For instructors, while a class is graded: `gdlab release`, `class`, `grade`, `deadline` and `replay`."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from gdlab.cli.class_runs import grade_class, grading_errors, judges_for
-from gdlab.cli.console import STYLE, Results, course_root, fail, mark, out
+from gdlab.cli.class_runs import grade_class, grading_errors, judges_for, processors
+from gdlab.cli.console import STYLE, Results, course_root, fail, mark, out, shown
 
 commands = typer.Typer(**STYLE)
 
@@ -38,7 +36,7 @@ def release(assignment: Annotated[str, typer.Argument(help="Which one; all where
     for name in [assignment] if assignment else assignments():
         try:
             out.print(
-                f"Released {escape(str(release_one(name, root / 'solutions', root / 'exercises')))}", soft_wrap=True
+                f"Released {shown(str(release_one(name, root / 'solutions', root / 'exercises')))}", soft_wrap=True
             )
         except CannotRelease as error:
             fail(str(error))
@@ -70,8 +68,8 @@ def class_(
         except (BadClass, OSError) as error:
             fail(str(error))
     out.print(
-        f"The class is at {escape(str(folder.resolve()))}, with {', '.join(made)}.\n"
-        f"Settings   {escape(str(folder.resolve() / 'nbgrader_config.py'))}",
+        f"The class is at {shown(str(folder.resolve()))}, with {', '.join(made)}.\n"
+        f"Settings   {shown(str(folder.resolve() / 'nbgrader_config.py'))}",
         soft_wrap=True,
         highlight=False,
     )
@@ -140,12 +138,12 @@ def grade(
     )
     results = (results or submitted.resolve().parent).resolve()
     with grading_errors():
-        judges = judges_for(limits, workers or os.cpu_count() or 1, cold, dask)
+        judges = judges_for(limits, workers or processors(), cold, dask)
         all_graded = grade_class(
             submitted.resolve(), results, course_root(), limits, judges, regrade, yes, database, bool(dask)
         )
         gradebook = gradebook_of(results, database)
-    out.print(f"\nGradebook  {escape(gradebook)}\nFeedback   {escape(str(results / 'feedback'))}", soft_wrap=True)
+    out.print(f"\nGradebook  {shown(gradebook)}\nFeedback   {shown(str(results / 'feedback'))}", soft_wrap=True)
     if not all_graded:
         raise typer.Exit(1)
 
@@ -198,7 +196,7 @@ def deadline(
                 keep_settings(results, costs)
         except (deadlines.BadDeadline, BadPenalty) as error:
             fail(str(error))
-        out.print(f"Lateness costs {escape(deadlines.penalty_in_words(nbgrader_settings(results)))}.", highlight=False)
+        out.print(f"Lateness costs {shown(deadlines.penalty_in_words(nbgrader_settings(results)))}.", highlight=False)
     if when or longer or penalty:
         out.print("Scores follow with the next gdlab grade.", highlight=False)
 
@@ -222,11 +220,11 @@ def replay(
         except NoJudgement as error:
             fail(str(error))
     entry = replayed.entry
-    out.print(f"{escape(entry.student)}, {entry.assignment}, seed {entry.provenance['seed']}", highlight=False)
+    out.print(f"{shown(entry.student)}, {entry.assignment}, seed {entry.provenance['seed']}", highlight=False)
     for name, verdict in replayed.verdicts.items():
         out.print(f"{mark(verdict.outcome)} {name}  {verdict.headline}", highlight=False)
         for sentence in () if verdict.right else verdict.sentences:
-            out.print(f"    {escape(sentence)}", highlight=False, soft_wrap=True)
+            out.print(f"    {shown(sentence)}", highlight=False, soft_wrap=True)
     if replayed.differing:
         fail(
             f"Not as it was recorded: {', '.join(replayed.differing)}. Does the notebook depend on the time, or on chance?"
@@ -244,5 +242,5 @@ def _deadline_table(deadlines, zone) -> Table:
     table.add_column("Late", justify="right")
     for one in deadlines:
         longer = ", ".join(f"{learner} +{spelled_span(span)}" for learner, span in one.extensions.items())
-        table.add_row(one.assignment, spelled_moment(one.due, zone), escape(longer), str(one.late))
+        table.add_row(one.assignment, spelled_moment(one.due, zone), shown(longer), str(one.late))
     return table

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from gdlab.cli.console import MY_WORK, STYLE, complaints, course_root, fail, mark, out
+from gdlab.cli.console import MY_WORK, STYLE, complaints, course_root, fail, mark, out, shown
 
 commands = typer.Typer(**STYLE)
 
@@ -29,7 +28,7 @@ def lab(
     root = course_root()
     work = root / MY_WORK
     copy_exercises(root / "exercises", work)
-    out.print(f"Your notebooks are in {escape(str(work))}", soft_wrap=True)
+    out.print(f"Your notebooks are in {shown(str(work))}", soft_wrap=True)
     command = [
         sys.executable,
         "-m",
@@ -71,9 +70,9 @@ def check(
         fail(str(error))
     for name, verdict in verdicts.items():
         first, *rest = as_text(verdict).splitlines()
-        out.print(f"{mark(verdict.outcome)} [bold]{escape(first)}[/]", soft_wrap=True, highlight=False)
+        out.print(f"{mark(verdict.outcome)} [bold]{shown(first)}[/]", soft_wrap=True, highlight=False)
         for line in rest:
-            out.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
+            out.print(f"  {shown(line)}", soft_wrap=True, highlight=False)
         out.print(end="" if name == list(verdicts)[-1] else "\n")
     earned, most = (sum(getattr(v, what) for v in verdicts.values()) for what in ("points", "max_points"))
     out.print(f"\n[bold]{earned:g} of {most:g} points[/]", highlight=False)
@@ -100,7 +99,7 @@ def progress() -> None:
         out.print("Everything is right. Well done.")
     else:
         where = "open it with: gdlab lab" if ahead.notebook is None else f"in {ahead.notebook.relative_to(root)}"
-        out.print(f"Next: [bold]{ahead.next}[/], {escape(where)}", soft_wrap=True, highlight=False)
+        out.print(f"Next: [bold]{ahead.next}[/], {shown(where)}", soft_wrap=True, highlight=False)
 
 
 @commands.command()
@@ -119,7 +118,7 @@ def reset(exercise: Annotated[str, typer.Argument(help="Its name, as in check().
     except LookupError as error:
         fail(str(error.args[0]))
     out.print(
-        f"{exercise} in {escape(str(notebook))} is as it was released.\nWhat you had written is in {escape(str(kept))}",
+        f"{exercise} in {shown(str(notebook))} is as it was released.\nWhat you had written is in {shown(str(kept))}",
         soft_wrap=True,
         highlight=False,
     )

@@ -8,10 +8,9 @@ from types import ModuleType
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from gdlab.cli.console import STYLE, complaints, course_root, fail, out, progress_bar
+from gdlab.cli.console import STYLE, complaints, course_root, fail, out, progress_bar, shown
 from gdlab.cli.start import SAMPLE_CLASS, build
 
 commands = typer.Typer(**STYLE)
@@ -69,7 +68,7 @@ def audit(
         table.write(done, results)
     misses = [(one, miss) for one in done for miss in one.misses]
     for one, miss in misses:
-        complaints.print(f"{one.exercise}: {escape(miss)}", style="red", soft_wrap=True, highlight=False)
+        complaints.print(f"{one.exercise}: {shown(miss)}", style="red", soft_wrap=True, highlight=False)
     if misses:
         raise typer.Exit(1)
 

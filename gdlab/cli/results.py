@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from gdlab.cli.class_runs import grading_errors
-from gdlab.cli.console import STYLE, Results, complaints, fail, out
+from gdlab.cli.console import STYLE, Results, complaints, fail, out, shown
 
 if TYPE_CHECKING:
     from nbgrader.api import Gradebook
@@ -54,7 +53,7 @@ def report(
             f"{one.name}: {len(one.scores)} learners, median {one.median:.3g} of {one.max_score:g}",
             highlight=False,
         )
-    out.print(f"The report is at {escape(str(page.resolve()))}", soft_wrap=True, highlight=False)
+    out.print(f"The report is at {shown(str(page.resolve()))}", soft_wrap=True, highlight=False)
 
 
 @commands.command("export")
@@ -78,7 +77,7 @@ def export_(
         except NoAssignment as error:
             fail(str(error))
         learners = len(book.students)
-    out.print(f"The grades of {learners} learners are in {escape(str(to.resolve()))}", soft_wrap=True, highlight=False)
+    out.print(f"The grades of {learners} learners are in {shown(str(to.resolve()))}", soft_wrap=True, highlight=False)
 
 
 @commands.command()
@@ -109,7 +108,7 @@ def forget(
             out.print(f"Out of reach:\n{unreached}", highlight=False, soft_wrap=True)
             if not came.is_dir():
                 complaints.print(
-                    f"There is no folder {escape(str(came))}. Name the one with the submissions (--submitted), "
+                    f"There is no folder {shown(str(came))}. Name the one with the submissions (--submitted), "
                     "or the next gdlab grade brings back what is in it.",
                     style="yellow",
                     soft_wrap=True,
@@ -120,12 +119,13 @@ def forget(
                 out.print("Nothing was removed.")
                 return
             forgetting.forget(book, traces)
+        mentions = list(forgetting.mentions(results, learner))
     except (forgetting.NobodyThere, AtWork, OSError) as error:
         fail(str(error))
-    out.print(f"{escape(learner)} is forgotten.", highlight=False)
-    for path in forgetting.mentions(results, learner):
+    out.print(f"{shown(learner)} is forgotten.", highlight=False)
+    for path in mentions:
         complaints.print(
-            f"The name still stands in {escape(str(path))}; look whether it means them.", style="yellow", soft_wrap=True
+            f"The name still stands in {shown(str(path))}; look whether it means them.", style="yellow", soft_wrap=True
         )
 
 
@@ -147,7 +147,7 @@ def copy_database(
         counts = copy_database(source, target)
     judgements = counts.get("gdlab_judgement", 0)
     out.print(
-        f"{sum(counts.values())} rows, {judgements} judgements among them, are in {escape(named(target))}",
+        f"{sum(counts.values())} rows, {judgements} judgements among them, are in {shown(named(target))}",
         soft_wrap=True,
         highlight=False,
     )
@@ -164,9 +164,9 @@ def upgrade_database(url: Annotated[str, typer.Argument(help="Its URL.", show_de
 
     with grading_errors(), out.status("Upgrading ..."):
         before = upgrade_database(url)
-    out.print(f"{escape(named(url))} is up to date.", soft_wrap=True, highlight=False)
+    out.print(f"{shown(named(url))} is up to date.", soft_wrap=True, highlight=False)
     if before:
-        out.print(f"As it was before: {escape(str(before))}", soft_wrap=True, highlight=False)
+        out.print(f"As it was before: {shown(str(before))}", soft_wrap=True, highlight=False)
 
 
 @contextmanager
@@ -184,15 +184,15 @@ def _results(folder: Path, writes: Path) -> Iterator["Gradebook"]:
 
 
 def _traces_table(traces) -> Table:
-    table = Table(title=f"What is kept of {escape(traces.learner)}", title_justify="left", show_header=False)
+    table = Table(title=f"What is kept of {shown(traces.learner)}", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(overflow="fold", ratio=1)
     for path in traces.paths:
-        table.add_row("theirs", escape(str(path)))
+        table.add_row("theirs", shown(str(path)))
     for path in traces.tables:
-        table.add_row("of the class", f"{escape(str(path))} [dim](gdlab report and export make it anew)[/]")
+        table.add_row("of the class", f"{shown(str(path))} [dim](gdlab report and export make it anew)[/]")
     for path in traces.archives:
-        table.add_row("archive, written anew", escape(str(path)))
+        table.add_row("archive, written anew", shown(str(path)))
     for what, count in traces.rows.items():
         if count:
             table.add_row("database", f"{count} × {what}")

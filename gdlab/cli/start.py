@@ -1,6 +1,5 @@
 """To begin with: `gdlab course`, `book` and `doctor`."""
 
-import os
 import shutil
 import sys
 from functools import partial
@@ -8,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from gdlab.cli.class_runs import grade_class, judges_for
-from gdlab.cli.console import STYLE, complaints, course_root, fail, out, progress_bar
+from gdlab.cli.class_runs import grade_class, grading_errors, judges_for, processors
+from gdlab.cli.console import STYLE, complaints, course_root, fail, out, progress_bar, shown
 
 commands = typer.Typer(**STYLE)
 SAMPLE_CLASS = Path("tests", "sample_class", "submitted")
@@ -48,9 +46,9 @@ def book(
     """
     root = course_root()
     index = build(root)
-    out.print(f"The book is at {escape(str(index))}", soft_wrap=True)
+    out.print(f"The book is at {shown(str(index))}", soft_wrap=True)
     if pdf:
-        out.print(f"The PDF is at {escape(str(_print(root, index.parent)))}", soft_wrap=True)
+        out.print(f"The PDF is at {shown(str(_print(root, index.parent)))}", soft_wrap=True)
     if serve:
         _serve(index, port)
 
@@ -72,7 +70,7 @@ def doctor() -> None:
         with out.status(f"{name} ..."):
             finding = look()
         broken += finding.state == BROKEN
-        told = escape(finding.found) + (f"\n[bold]{escape(finding.remedy)}[/]" if finding.remedy else "")
+        told = shown(finding.found) + (f"\n[bold]{shown(finding.remedy)}[/]" if finding.remedy else "")
         table.add_row(HEALTH[finding.state], f"{finding.what}\n[dim]for {finding.needed_for}[/]", told)
     out.print(table, highlight=False)
     if broken:
@@ -125,18 +123,17 @@ def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
     from gdlab.grading.course import CannotRelease
 
     limits = Limits()
-    grade_sample = partial(
-        grade_class, submitted, results, root, limits, judges_for(limits, os.cpu_count() or 1, cold=False)
-    )
+    grade_sample = partial(grade_class, submitted, results, root, limits, judges_for(limits, processors(), cold=False))
     try:
-        try:
-            grade_sample()
-        except CannotRelease:  # grades of an earlier version of the exercises are in the way, and nobody's here
-            shutil.rmtree(results)
-            grade_sample()
+        with grading_errors(but=NoSandbox):
+            try:
+                grade_sample()
+            except CannotRelease:  # grades of an earlier version of the exercises are in the way, and nobody's here
+                shutil.rmtree(results)
+                grade_sample()
     except NoSandbox as why:
         complaints.print(
-            f"The sample class was not graded: {escape(str(why))}", style="yellow", soft_wrap=True, highlight=False
+            f"The sample class was not graded: {shown(str(why))}", style="yellow", soft_wrap=True, highlight=False
         )
         return False
     return True
@@ -148,6 +145,6 @@ def _show_places(index: Path, root: Path, results: Path | None) -> None:
         places |= {"Gradebook": results / "gradebook.db", "Feedback": results / "feedback"}
     grid = Table.grid(padding=(0, 2))
     for what, where in places.items():
-        grid.add_row(what, escape(str(where)))
+        grid.add_row(what, shown(str(where)))
     out.print()
     out.print(grid, soft_wrap=True)

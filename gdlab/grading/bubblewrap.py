@@ -86,7 +86,10 @@ class Walls:
 
     def find_first(self, deadline: float) -> None:
         """Learn from bubblewrap which process it started; raises `NoSandbox`."""
-        self.first = json.loads(_read_all(self.info_fd, deadline) or b"{}").get("child-pid")
+        try:
+            self.first = json.loads(_read_all(self.info_fd, deadline) or b"{}").get("child-pid")
+        except ValueError:  # it was ended in the middle of a word
+            self.first = None
         if self.first is None:
             raise NoSandbox(f"bubblewrap started, but did not say what it runs. {SANDBOX_HELP}")
 
@@ -175,7 +178,11 @@ def stand(walls: Walls) -> Walls:
         complaint = walls.complaint()
         walls.tear_down()
         raise no_box(complaint)
-    walls.find_first(time.monotonic() + STARTS_WITHIN)
+    try:
+        walls.find_first(time.monotonic() + STARTS_WITHIN)
+    except BaseException:
+        walls.tear_down()
+        raise
     return walls
 
 
@@ -350,7 +357,7 @@ def _walls(limits: Limits, user: int | None) -> list[str]:
     for folder in interpreter_folders():
         command += ["--ro-bind", str(reachable(folder, user)), str(folder)]
     for hidden in _installed_gdlab():
-        command += ["--tmpfs", str(hidden)]
+        command += ["--size", "4096", "--tmpfs", str(hidden), "--remount-ro", str(hidden)]
     for inside, ours in STAND_IN.items():
         command += ["--ro-bind", str(reachable(PACKAGE, user) / ours.relative_to(PACKAGE)), inside]
     return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/home/learner"]
@@ -391,9 +398,26 @@ def _installed_gdlab() -> tuple[Path, ...]:
         {
             Path(folder) / "gdlab"
             for folder in sys.path
-            if (Path(folder) / "gdlab").is_dir() and "site-packages" in folder
+            if (Path(folder) / "gdlab").is_dir() and any(Path(folder).is_relative_to(shown) for shown in readable())
         }
     )
+
+
+@cache
+def readable() -> tuple[Path, ...]:
+    """The folders of this machine that every box can read."""
+    return (*interpreter_folders(), *map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")))
+
+
+def refuse_in_reach(*places: Path) -> None:
+    """Raise `NoSandbox` for the first of these places that a box could read: solutions, or what others handed in."""
+    for place in places:
+        within = next((folder for folder in readable() if place.resolve().is_relative_to(folder.resolve())), None)
+        if within:
+            raise NoSandbox(
+                f"{place} lies in {within}, which every box can read: the interpreter and its libraries are there. "
+                "Move it elsewhere, and grade again."
+            )
 
 
 def _memory_file(content: bytes | None) -> int:

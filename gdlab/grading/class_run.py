@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gdlab.assignments import exercises_of
 from gdlab.grading.box import Limits
+from gdlab.grading.bubblewrap import refuse_in_reach
 from gdlab.grading.claims import AtWork, claims_on
 from gdlab.grading.course import (
     course_directory,
@@ -152,7 +153,8 @@ class ClassRun:
     _on_server: bool = False
 
     def find(self) -> list[Submission]:
-        """The submissions to grade; raises `NoSubmissions`."""
+        """The submissions to grade; raises `NoSubmissions`, or `NoSandbox` where boxes could read them."""
+        refuse_in_reach(self.submitted, self.out, self.solutions)
         found, ignored = find_submissions(self.submitted)
         self.problems += ignored
         return found

@@ -64,7 +64,11 @@ def upgrade_database(url: str) -> Path | None:
         if not file.is_file():
             raise NoDatabase(f"There is no file {file}.")
         before = file.with_name(f"{file.name}.{datetime.now():%Y-%m-%d-%H%M%S}")
-        _back_up(file, before)
+        try:
+            _back_up(file, before)
+        except (sqlite3.Error, OSError) as error:
+            before.unlink(missing_ok=True)
+            raise NoDatabase(f"{file} could not be copied before the upgrade: {error}. Nothing was changed.") from error
     with tempfile.TemporaryDirectory() as folder, tools_on_path():
         settings = Path(folder, "alembic.ini")
         write_alembic_ini(str(settings), url.replace("%", "%%"))  # a percent sign means something in that file
@@ -165,7 +169,10 @@ def _snapshot(file: Path) -> Iterator[Path]:
 def _back_up(file: Path, copy: Path) -> None:
     """Copy an SQLite database in one go."""
     _make_private(copy)
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as source, closing(sqlite3.connect(copy)) as target:
+    with (
+        closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
         source.backup(target)
 
 

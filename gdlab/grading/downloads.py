@@ -17,7 +17,7 @@ Sources: canvas-lms, lib/content_zipper.rb; moodle, mod/assign/classes/downloade
 import atexit
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,7 +48,7 @@ class Handed:
 
 def from_canvas(path: Path) -> Handed | None:
     """Whose a file from Canvas is; None if its name is not one that Canvas makes."""
-    found = _innermost(CANVAS, path)
+    found = _outermost(CANVAS, path)
     if found is None:
         return None
     learner = "_".join(filter(None, (found["name"], found["learner"])))
@@ -62,25 +62,36 @@ def from_moodle(path: Path, namesakes: Collection[str] = ()) -> Handed | None:
     Args:
         namesakes: the names that several learners have, who are told apart by number.
     """
-    found = _innermost(MOODLE, path)
+    found = _outermost(MOODLE, path)
     if found is None:
         return None
     name = found["name"].strip()
     return Handed(f"{name} {found['participant']}" if name in namesakes else name, _notebook(found, path))
 
 
-def moodle_namesakes(names: Iterable[str]) -> frozenset[str]:
+def moodle_namesakes(paths: Iterable[Path]) -> frozenset[str]:
     """The learners' names that come with several numbers among files and folders of one archive."""
-    found = filter(None, map(MOODLE.fullmatch, names))
+    found = filter(None, (_outermost(MOODLE, path) for path in paths))
     learners = Counter(name for name, _ in {(one["name"].strip(), one["participant"]) for one in found})
     return frozenset(name for name, count in learners.items() if count > 1)
 
 
-def _innermost(pattern: re.Pattern, path: Path) -> re.Match | None:
-    """The file itself, or the nearest folder around it, with a name that an LMS made: archives are unpacked into folders."""
+def _outermost(pattern: re.Pattern, path: Path) -> re.Match | None:
+    """The outermost of a file and the folders around it, with a name that an LMS made: archives are unpacked into folders.
+
+    What lies deeper in an archive was named by the learner, who may have named it like somebody else's.
+    """
     if any(part.startswith((".", "__MACOSX")) for part in path.parts[-3:]):
         return None
-    return next(filter(None, map(pattern.fullmatch, reversed(path.parts))), None)
+    return next(filter(None, map(pattern.fullmatch, _below_extracted(path.parts))), None)
+
+
+def _below_extracted(parts: Sequence[str]) -> Sequence[str]:
+    """The parts of a path below the folder into which nbgrader unpacks, downloaded/<assignment>/extracted."""
+    for at in range(2, len(parts)):
+        if parts[at] == "extracted" and parts[at - 2] == "downloaded":
+            return parts[at + 1 :]
+    return parts
 
 
 def _notebook(found: re.Match, path: Path) -> str:
@@ -142,4 +153,4 @@ class MoodleCollector(_Collector):
     @cached_property
     def _namesakes(self) -> frozenset[str]:
         extracted = Path(self.parent._format_collect_path(self.parent.extracted_directory))
-        return moodle_namesakes(entry.name for entry in extracted.rglob("*"))
+        return moodle_namesakes(extracted.rglob("*"))

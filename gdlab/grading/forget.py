@@ -163,7 +163,7 @@ def _downloaded(out: Path, learner: str) -> Iterator[Path]:
     for folder in sorted(out.glob("downloaded/*/*")):
         if folder.is_dir():
             inside = sorted(path.relative_to(folder) for path in folder.rglob("*"))
-            namesakes = moodle_namesakes(path.name for path in inside)
+            namesakes = moodle_namesakes(inside)
             theirs = [path for path in inside if _whose(path, namesakes) == learner]
             yield from (folder / path for path in theirs if not set(path.parents) & set(theirs))
 
@@ -176,7 +176,7 @@ def _theirs(archive: Path, learner: str) -> Iterator[str]:
     """The files in an archive that are a learner's."""
     with zipfile.ZipFile(archive) as opened:
         names = opened.namelist()
-    namesakes = moodle_namesakes(part for name in names for part in Path(name).parts)
+    namesakes = moodle_namesakes(map(Path, names))
     return (name for name in names if _whose(Path(name), namesakes) == learner)
 
 

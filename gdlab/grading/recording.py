@@ -8,14 +8,14 @@ it twice changes nothing. Manual scores, extra credit, comments and extensions t
 import hashlib
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 from nbformat import NotebookNode
-from nbgrader.api import Assignment, Comment, Grade, Gradebook, SubmittedAssignment, SubmittedNotebook
+from nbgrader.api import Assignment, Comment, Grade, Gradebook, MissingEntry, SubmittedAssignment, SubmittedNotebook
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import compute_checksum, is_solution, is_task
@@ -51,7 +51,7 @@ class Recorder:
     ledger: Ledger
     config: Config
     claims: Claims
-    _since: dict[str, tuple[frozenset[str], dict[str, str]]] = field(default_factory=dict)
+    _since: dict[str, tuple[frozenset[str], frozenset[str], dict[str, str]]] = field(default_factory=dict)
 
     def places(self, submission: Submission, name: str) -> tuple[Path, Path]:
         """Where a submission's graded notebook and its page belong."""
@@ -124,16 +124,25 @@ class Recorder:
             return None if penalty is None else step._check_late_penalty(row, penalty)
 
     def is_out_of_date(self, submission: Submission, page: Path) -> bool:
-        """Whether the gradebook says other than what was recorded: of what is set by hand, or of what lateness costs."""
+        """Whether the gradebook says other than what was recorded: nothing at all, or of what is set by hand or lateness costs."""
         assignment, student = submission.assignment, submission.student
         if assignment not in self._since:
-            self._since[assignment] = self._penalised_otherwise(assignment), self._by_hand(assignment)
-        penalised, by_hand = self._since[assignment]
-        return student in penalised or by_hand.get(student, "") != set_by_hand_in(page)
+            rows = self.gradebook.assignment_submissions(assignment)
+            there = frozenset(row.student_id for row in rows)
+            self._since[assignment] = there, self._penalised_otherwise(rows), self._by_hand(assignment)
+        there, penalised, by_hand = self._since[assignment]
+        gone = student not in there and not self._has_row(submission)
+        return gone or student in penalised or by_hand.get(student, "") != set_by_hand_in(page)
 
-    def _penalised_otherwise(self, assignment: str) -> frozenset[str]:
+    def _has_row(self, submission: Submission) -> bool:
+        """Whether nbgrader knows of it now: another grader may have entered it, or somebody have removed the learner."""
+        try:
+            return bool(self.gradebook.find_submission(submission.assignment, submission.student))
+        except MissingEntry:
+            return False
+
+    def _penalised_otherwise(self, rows: Sequence[SubmittedAssignment]) -> frozenset[str]:
         """Whose points would now be cut by more or less than they were: deadline, extension or policy have changed since."""
-        rows = self.gradebook.assignment_submissions(assignment)
         concerned = [row for row in rows if row.total_seconds_late > 0 or row.late_submission_penalty]
         return frozenset(
             row.student.id

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
-from nbgrader.api import Gradebook
+from nbgrader.api import Assignment, Gradebook, SubmittedAssignment
 from nbgrader.utils import parse_utc
 from sqlalchemy import select
 
@@ -124,19 +124,31 @@ def class_report(book: Gradebook, anonymous: bool = False) -> list[AssignmentRep
         anonymous: call learners by number, in an order that says nothing about them.
     """
     ledger = Ledger(book.db)
+    there = set(
+        book.db.execute(select(SubmittedAssignment.student_id, Assignment.name).join(SubmittedAssignment.assignment))
+    )
     by_assignment: dict[str, list[Entry]] = defaultdict(list)
     for entry in ledger.standing():
-        by_assignment[entry.assignment].append(entry)
-    name = _numbered(sorted({e.student for entries in by_assignment.values() for e in entries})) if anonymous else str
+        if (
+            entry.student,
+            entry.assignment,
+        ) in there:  # somebody may have removed a learner with nbgrader's own command
+            by_assignment[entry.assignment].append(entry)
+    learners = sorted({e.student for entries in by_assignment.values() for e in entries})
+    name = _numbered(learners, ledger.first_seed()) if anonymous else str
     return [
         _assignment_report(book, ledger, assignment, entries, name)
         for assignment, entries in sorted(by_assignment.items())
     ]
 
 
-def _numbered(learners: Sequence[str]) -> Name:
-    """Learners by number; the same class gets the same numbers, which do not follow its alphabet."""
-    shuffled = sorted(learners, key=lambda learner: hashlib.sha256("\n".join((*learners, learner)).encode()).digest())
+def _numbered(learners: Sequence[str], secret: str) -> Name:
+    """Learners by number; the same class gets the same numbers, which nobody can work out who has only its names."""
+
+    def place(learner: str) -> bytes:
+        return hashlib.sha256("\n".join((secret, *learners, learner)).encode()).digest()
+
+    shuffled = sorted(learners, key=place)
     numbers = {learner: f"learner {number}" for number, learner in enumerate(shuffled, start=1)}
     return numbers.__getitem__
 

@@ -57,7 +57,11 @@ class Submission:
         path = self.folder / name
         if not path.is_file() or path.is_symlink():
             return ""
-        return path.read_bytes()[:200].decode("utf-8", "replace").replace("\x00", "").strip()
+        try:
+            with path.open("rb") as text:
+                return text.read(200).decode("utf-8", "replace").replace("\x00", "").strip()
+        except OSError:
+            return ""
 
 
 class NoSubmissions(Exception):
@@ -81,7 +85,12 @@ def find_submissions(submitted: Path) -> tuple[list[Submission], list[str]]:
         if not _is_text(student.name):
             ignored.append(f"{ascii(student.name)} is not a name in UTF-8; it was left out. Rename the folder.")
             continue
-        for folder in _folders(student):
+        try:
+            folders = _folders(student)
+        except OSError as error:
+            ignored.append(f"{student.name} cannot be looked into ({error.strerror}); it was left out.")
+            continue
+        for folder in folders:
             if folder.name in assignments():
                 found.append(Submission(student.name, folder.name, folder))
             else:

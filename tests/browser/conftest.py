@@ -37,6 +37,8 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
+LEFT = "net::ERR_ABORTED"  # what a page still wanted when the next one was opened
+
 
 @pytest.fixture(scope="module")  # not session: while Playwright runs, no other test could use asyncio
 def browser():
@@ -79,7 +81,7 @@ def new_page(browser):
             if own:
                 page.on("console", lambda m: m.type == "error" and trouble.append(f"console: {m.text}"))
                 page.on("pageerror", lambda error: trouble.append(f"script error: {error}"))
-                page.on("requestfailed", lambda r: trouble.append(f"not found: {r.url}"))
+                page.on("requestfailed", lambda r: r.failure != LEFT and trouble.append(f"not found: {r.url}"))
                 page.on("response", lambda r: r.status >= 400 and trouble.append(f"{r.status}: {r.url}"))
             return page
 
@@ -290,6 +292,7 @@ def serious_findings():
         # Sections that would be laid out only once they are near would move things under axe while it scrolls
         # and measures: it then takes one thing's place for another's ground. All is laid out first.
         page.add_style_tag(content="*, ::before, ::after { content-visibility: visible !important; }")
+        page.evaluate("document.fonts.ready")  # what comes into sight wants its own
         # Without its preload, which asks for style sheets under addresses of its own making.
         found = (
             Axe()

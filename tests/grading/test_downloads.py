@@ -46,6 +46,40 @@ def test_what_no_lms_has_named_is_nobodys(name):
     assert from_canvas(path) is None and from_moodle(path) is None
 
 
+@pytest.mark.parametrize(
+    ("read", "path", "learner"),
+    [
+        (
+            from_moodle,
+            "Mallory_1_assignsubmission_file/Jane Doe_98765_assignsubmission_file_update_rule.ipynb",
+            "Mallory",
+        ),
+        (
+            from_moodle,
+            "Mallory_1_assignsubmission_file_w/Jane Doe_9_assignsubmission_file/update_rule.ipynb",
+            "Mallory",
+        ),
+        (
+            from_moodle,
+            "Mallory_1_assignsubmission_file/downloaded/a/extracted/Jane_9_assignsubmission_file_a.ipynb",
+            "Mallory",
+        ),
+        (from_canvas, "mallory_1_2_work/doejane_12345_67890_update_rule.ipynb", "mallory_1"),
+    ],
+)
+def test_nobody_hands_in_for_somebody_else_by_the_names_in_an_archive(read, path, learner):
+    """What an LMS named is outside; what lies deeper was named by who handed it in."""
+    assert read(Path("/course_1_2_x/downloaded/update_rule/extracted", path)).learner == learner
+
+
+def test_nobody_makes_a_namesake_of_somebody_else():
+    names = (
+        "Jane_9_assignsubmission_file/a.ipynb",
+        "Mallory_1_assignsubmission_file/Jane_8_assignsubmission_file/a.ipynb",
+    )
+    assert moodle_namesakes(map(Path, names)) == frozenset()
+
+
 def test_namesakes_in_moodle_are_told_apart_by_number_and_nobody_else_is():
     names = [
         "Jane Doe_1_assignsubmission_file",
@@ -53,7 +87,7 @@ def test_namesakes_in_moodle_are_told_apart_by_number_and_nobody_else_is():
         "Ed_3_assignsubmission_file",
         "x.txt",
     ]
-    assert moodle_namesakes([*names, names[2]]) == {"Jane Doe"}
+    assert moodle_namesakes(map(Path, [*names, names[2]])) == {"Jane Doe"}
     assert [from_moodle(Path(name, "a.ipynb"), {"Jane Doe"}).learner for name in names[:3]] == [
         "Jane Doe 1",
         "Jane Doe 2",
@@ -63,7 +97,7 @@ def test_namesakes_in_moodle_are_told_apart_by_number_and_nobody_else_is():
 
 def test_blind_marking_in_moodle_tells_its_participants_apart():
     names = ["Participant_1_assignsubmission_file", "Participant_2_assignsubmission_file"]
-    assert moodle_namesakes(names) == {"Participant"}
+    assert moodle_namesakes(map(Path, names)) == {"Participant"}
 
 
 def test_the_books_page_for_instructors_says_the_same(root):

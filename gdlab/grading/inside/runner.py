@@ -142,7 +142,8 @@ def answer_asks(shell: Shell, channel: wire.Channel) -> None:
 
 def import_what_functions_will(start: wire.Start) -> None:
     """Import torch now if it is imported anywhere: in a function it would take the function's own time, in every copy anew."""
-    if start.memory_bytes >= ROOM_FOR_TORCH and any(map(IMPORTS_TORCH.search, start.cells)):
+    room = start.memory_bytes >= ROOM_FOR_TORCH or start.memory_bytes == resource.RLIM_INFINITY
+    if room and any(map(IMPORTS_TORCH.search, start.cells)):
         with suppress(ImportError):
             import torch  # noqa: F401
 
