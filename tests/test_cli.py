@@ -56,6 +56,7 @@ def test_every_command_explains_itself_with_an_example(command, root):
     [
         (["grade", "/nowhere/at/all"], "There is no folder /nowhere/at/all"),
         (["grade", "book"], "holds no submissions: expected <student>/<assignment>/<notebook>.ipynb"),
+        (["grade", "/usr/share"], "lies in /usr, which every box can read"),
         (["replay", "1", "--out", "book"], "There is no gradebook in"),
         (["release", "nope"], f"There is no assignment 'nope'; there is {', '.join(assignments())}."),
     ],
@@ -99,6 +100,34 @@ def test_grade_prints_a_table_and_says_where_things_are(tmp_path, hand_in, root)
         and "[bold]" in done.stdout
     )
     assert str(tmp_path / "out" / "gradebook.db") in done.stdout
+
+
+def test_what_learners_say_reaches_no_terminal_as_an_order(tmp_path, hand_in, root):
+    """An escape sequence in an error could write the clipboard, or a row of the table anew."""
+    orders = r"raise ValueError('\x1b]52;c;aGVsbG8=\x07\x1b[2J\x9b2J says')"
+    hand_in(tmp_path / "submitted", "\x1b[2Jclears", step=orders)
+    done = gdlab("grade", tmp_path / "submitted", "--out", tmp_path / "out", cwd=root, COLUMNS="120")
+    assert done.returncode == 0, done.stderr
+    told = gdlab("replay", "1", "--out", tmp_path / "out", cwd=root).stdout
+    assert "]52;c;aGVsbG8=" in told and "clears" in done.stdout
+    assert not set("\x1b\x07\x9b") & set(done.stdout + done.stderr + told)
+
+
+def test_a_gradebook_that_is_none_is_said_in_one_sentence(tmp_path, root):
+    (tmp_path / "gradebook.db").write_bytes(b"no database at all" * 100)
+    for command in (["forget", "ada", "--yes", "--out"], ["deadline", "update_rule", "2031-01-01 18:00", "--out"]):
+        done = gdlab(*command, tmp_path, cwd=root)
+        assert done.returncode == 1 and "Traceback" not in done.stderr and "not a database" in done.stderr
+    done = gdlab("db", "upgrade", f"sqlite:///{tmp_path}/gradebook.db", cwd=root)
+    assert done.returncode == 1 and "Nothing was changed" in done.stderr and "Traceback" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"gradebook.db", ".gdlab-grading"}  # a lock, and no empty copy
+
+
+def test_as_many_notebooks_are_judged_at_once_as_there_are_processors_to_run_on():
+    code = "from gdlab.cli.class_runs import processors; print(processors())"
+    one = str(min(os.sched_getaffinity(0)))
+    done = subprocess.run(["taskset", "--cpu-list", one, sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"1\n"
 
 
 def test_without_user_namespaces_grading_refuses_and_writes_nothing(tmp_path, hand_in, root, without_namespaces):

@@ -170,7 +170,10 @@ def bench_grading(
     """
     from gdlab.bench import grading as measured
 
-    sizes = [int(size) for size in scale.split(",") if size.strip().isdigit()]
+    wanted = [size.strip() for size in scale.split(",") if size.strip()]
+    if wrong := [size for size in wanted if not size.isdigit() or int(size) < 1]:
+        fail(f"{wrong[0]!r} is no size of a class: --scale wants whole numbers with commas, as in 10,100.")
+    sizes = [int(size) for size in wanted]
     _measure("Grading", measured.bench_grading(course_root(), submissions, sizes, rounds), measured, results)
 
 

@@ -119,10 +119,10 @@ def forget(
                 out.print("Nothing was removed.")
                 return
             forgetting.forget(book, traces)
-        mentions = list(forgetting.mentions(results, learner))
+        out.print(f"{shown(learner)} is forgotten.", highlight=False)
+        mentions = forgetting.mentions(results, learner)
     except (forgetting.NobodyThere, AtWork, OSError) as error:
         fail(str(error))
-    out.print(f"{shown(learner)} is forgotten.", highlight=False)
     for path in mentions:
         complaints.print(
             f"The name still stands in {shown(str(path))}; look whether it means them.", style="yellow", soft_wrap=True

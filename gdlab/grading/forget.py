@@ -150,7 +150,10 @@ def _tables(book: Gradebook, out: Path, learner: str) -> Iterator[Path]:
     headings = {kind.COLUMNS[:4] for kind in FORMATS.values()}
     for table in sorted(out.glob("*.csv")):
         with table.open(newline="", encoding="utf-8", errors="replace") as file:
-            rows = list(csv.reader(file))
+            try:
+                rows = list(csv.reader(file))
+            except csv.Error:  # no table of ours
+                continue
         if rows and tuple(rows[0][:4]) in headings and any(names.intersection(row) for row in rows):
             yield table
     for page in sorted(out.glob("*.html")):

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -357,3 +358,21 @@ def test_a_folder_closed_to_others_is_shown_to_the_box_and_to_nobody_else(tmp_pa
         ).stdout
         == ""
     )
+
+
+def test_where_gdlab_is_installed_among_the_packages_a_box_finds_an_empty_folder_and_cannot_fill_it(monkeypatch):
+    covered = Path(msgspec.__file__).parent.parent / "pip"  # any package that no cell needs stands for it
+    assert covered.is_dir()
+    monkeypatch.setattr(bubblewrap, "_installed_gdlab", lambda: (covered,))
+    look = f"import os\nprint(os.listdir({str(covered)!r}))"
+    fill = f"open({str(covered / 'disk')!r}, 'wb').write(bytes(1 << 20))"
+    with WalledBox(QUICK) as box:
+        listed, filled = texts_of_both = [texts(outputs) for outputs in box.run_cells([look, fill])]
+    assert listed == ["stdout: []\n"] and "Read-only file system" in filled[-1], texts_of_both
+
+
+@pytest.mark.parametrize("within", ["/usr/src/course", str(Path(sys.prefix, "course"))])
+def test_a_course_that_boxes_could_read_is_refused(within, tmp_path):
+    bubblewrap.refuse_in_reach(tmp_path)
+    with pytest.raises(NoSandbox, match="which every box can read"):
+        bubblewrap.refuse_in_reach(tmp_path, Path(within, "solutions"))

@@ -20,6 +20,8 @@ from gdlab.grading.class_run import CannotRecord, ClassRun
 from gdlab.grading.course import BadSettings, course_directory, enter_assignment, gradebook, nbgrader_log
 from gdlab.grading.recording import Recorder
 from gdlab.grading.replay import NoJudgement, replay
+from gdlab.grading.report import class_report
+from gdlab.grading.results import open_results
 from gdlab.grading.walled_box import WalledBox
 from gdlab.grading.warm import ForkServer
 from gdlab.grading.workers import Task, one_after_the_other
@@ -430,3 +432,15 @@ def test_one_after_the_other_needs_no_worker(course):
     with pytest.raises(RuntimeError):
         list(one_after_the_other(make_box)([Task(0, "update_rule", ("x = 1",), (), ("x = 1",), 1)]))
     assert boxes == [os.getpid()] * 2  # once for the notebook, once for the empty one
+
+
+def test_who_was_removed_with_nbgraders_own_command_is_entered_again_without_being_judged_again(course):
+    course.grade()
+    with nbgrader_log(), course.gradebook() as book:
+        book.remove_student("ben")
+    with open_results(course.out) as book:
+        [report] = class_report(book)  # without ben, and without a stack trace
+    assert len(report.scores) == 2
+    assert course.grade()["ben"] == 3 and course.judges.judged == 3
+    with course.gradebook() as book:
+        assert book.find_submission("update_rule", "ben").score == 3

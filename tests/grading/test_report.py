@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from gdlab.cli import app
 from gdlab.grading.export import NoAssignment, export_grades
 from gdlab.grading.judging import Judged
-from gdlab.grading.report import AssignmentReport, class_report, report_page, rough_span
+from gdlab.grading.report import AssignmentReport, _numbered, class_report, report_page, rough_span
 from gdlab.grading.results import NoGradebook, open_results
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -120,6 +120,12 @@ def test_an_anonymous_page_names_nobody_and_keeps_its_numbers(results):
         pages = [report_page(class_report(book, anonymous=True), anonymous=True) for _ in range(2)]
     assert pages[0] == pages[1] and "learner" in pages[0]
     assert not any(learner in pages[0] for learner in ("ada", "ben", "cleo", "dora"))
+
+
+def test_who_has_the_names_cannot_work_out_the_numbers():
+    names = [f"learner of {number}" for number in range(20)]
+    numbered = [[_numbered(names, secret)(name) for name in names] for secret in ("1", "1", "2")]
+    assert numbered[0] == numbered[1] != numbered[2] and sorted(numbered[0]) == sorted(numbered[2])
 
 
 def table(results: Path, kind: str, to: Path, **only) -> list[list[str]]:

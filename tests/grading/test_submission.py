@@ -6,6 +6,7 @@ import os
 import nbformat
 import pytest
 
+from gdlab.grading import submission
 from gdlab.grading.submission import NoSubmissions, Submission, find_submissions, sound_notebook
 
 
@@ -192,3 +193,26 @@ def test_a_name_that_is_not_utf_8_is_left_out_and_said(tmp_path):
     found, ignored = find_submissions(tmp_path)
     assert [s.student for s in found] == ["student"]
     assert ignored == ["'caf\\udce9' is not a name in UTF-8; it was left out. Rename the folder."]
+
+
+def test_a_folder_that_cannot_be_looked_into_stops_nobody_else(folder, monkeypatch):
+    """As an ordinary user meets one that another made; root may look into all."""
+    honest = submission._folders
+
+    def refuses(parent):
+        if parent.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return honest(parent)
+
+    (folder.parents[1] / "closed").mkdir()
+    monkeypatch.setattr(submission, "_folders", refuses)
+    found, ignored = find_submissions(folder.parents[1])
+    assert [one.student for one in found] == ["student"]
+    assert ignored == ["closed cannot be looked into (Permission denied); it was left out."]
+
+
+def test_of_a_time_only_the_beginning_is_read(folder):
+    """A learner may hand in anything under that name: forty gigabytes of nothing, for instance."""
+    with (folder / "timestamp.txt").open("wb") as file:
+        file.truncate(40 << 30)
+    assert Submission("student", "update_rule", folder).handed_in == ""
