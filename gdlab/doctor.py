@@ -152,7 +152,7 @@ def gpu() -> Finding:
 
 def browser() -> Finding:
     """Start a browser and ask it what it is."""
-    from gdlab.bench.browser import NoBrowser, chromium
+    from gdlab.browser import NoBrowser, chromium
 
     needed_for = "gdlab book --pdf, make test-all"
     try:

@@ -1,1 +1,1 @@
-"""Measuring: a module for each command of `gdlab bench`, and what they share (machine, table, browser, torch_device)."""
+"""Measuring: a module for each command of `gdlab bench`, and what they share (machine, table, torch_device)."""

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gdlab.bench.browser import chromium
 from gdlab.bench.machine import this_machine
 from gdlab.bench.table import write_files
+from gdlab.browser import chromium
 
 SECONDS = 2.0
 ROUNDS = 3

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gdlab.bench.browser import chromium
 from gdlab.bench.machine import this_machine
 from gdlab.bench.table import write_files
 from gdlab.book.serve import open_server
+from gdlab.browser import chromium
 
 ROUNDS = 5
 MADE_BY_THE_THEME = ("genindex", "search")

@@ -50,12 +50,11 @@ class BookError(Exception):
 # Building
 
 
-def build_book(root: Path, quiet: bool = True) -> Path:
+def build_book(root: Path) -> Path:
     """Build the book under `root` if anything it is made from has changed since the last good build.
 
     Args:
         root: the folder that holds _config.yml and book/.
-        quiet: keep Jupyter Book's own words in the log; otherwise show them too.
 
     Returns:
         The built book's index.html.
@@ -66,10 +65,10 @@ def build_book(root: Path, quiet: bool = True) -> Path:
     root = Path(root).resolve()
     (root / "_build").mkdir(exist_ok=True)
     with FileLock(root / "_build" / "book.lock"):  # a second build waits for the first, and then has nothing to do
-        return _build_if_stale(root, root / "_build", quiet)
+        return _build_if_stale(root, root / "_build")
 
 
-def _build_if_stale(root: Path, build: Path, quiet: bool) -> Path:
+def _build_if_stale(root: Path, build: Path) -> Path:
     index = build / "html" / "index.html"
     stamp = build / "book.stamp"
     code, frame, text = _hash(_code_files(root)), _hash(_frame(root)), _hash(_pages(root))
@@ -84,14 +83,14 @@ def _build_if_stale(root: Path, build: Path, quiet: bool) -> Path:
     for folder in stale:
         shutil.rmtree(build / folder, ignore_errors=True)
     stamp.write_text(code, encoding="utf-8")
-    _run_jupyter_book(root, build / "book.log", quiet)
+    _run_jupyter_book(root, build / "book.log")
     if not index.is_file():
         raise BookError(f"Jupyter Book ended well but left no {index}: book/_toc.yml has to name 'index' as its root.")
     stamp.write_text(f"{code} {frame} {text}", encoding="utf-8")
     return index
 
 
-def _run_jupyter_book(root: Path, log: Path, quiet: bool) -> None:
+def _run_jupyter_book(root: Path, log: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="gdlab-book-") as scratch:
         _draw_plots_as_svg(Path(scratch))
         # Notebooks that changed are run several at once, then Jupyter Book, which runs one after the other, finds them
@@ -100,8 +99,6 @@ def _run_jupyter_book(root: Path, log: Path, quiet: bool) -> None:
         done = _run(JUPYTER_BOOK, ["build", "-W", "-n", "--keep-going", "book"], root, Path(scratch))
     text = _plain(done.stdout)
     log.write_text(text, encoding="utf-8")
-    if not quiet:
-        print(text, end="")
     if done.returncode:
         raise BookError(f"{_reason(text)}\nThe whole log is in {log}; it ends with:\n\n{_tail(text)}")
 

@@ -16,9 +16,9 @@ import yaml
 from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, NameObject
 
-from gdlab.bench.browser import chromium
 from gdlab.book.build import BookError
 from gdlab.book.serve import open_server
+from gdlab.browser import chromium
 
 PAPER = {"format": "A4", "print_background": True, "tagged": True}
 MARGINS = {"top": "20mm", "bottom": "22mm", "left": "20mm", "right": "20mm"}

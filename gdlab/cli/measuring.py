@@ -228,7 +228,7 @@ def _measure(what: str, measurements: Iterator, measured: ModuleType, results: P
 
 def _measure_in_a_browser(what: str, measurements: Iterator, measured: ModuleType, results: Path | None) -> None:
     """The same, where Chromium may be missing."""
-    from gdlab.bench.browser import NoBrowser
+    from gdlab.browser import NoBrowser
 
     try:
         _measure(what, measurements, measured, results)

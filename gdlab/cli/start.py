@@ -90,9 +90,9 @@ def build(root: Path) -> Path:
 
 def _print(root: Path, built: Path) -> Path:
     """Print the built book, with a progress bar; where it went."""
-    from gdlab.bench.browser import NoBrowser
     from gdlab.book.build import BookError
     from gdlab.book.pdf import parts_of, print_book
+    from gdlab.browser import NoBrowser
 
     parts, pdf = parts_of(root / "book" / "_toc.yml"), built.parent / "gradient-descent-lab.pdf"
     try:

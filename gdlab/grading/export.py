@@ -56,12 +56,12 @@ def _submissions(gradebook: Gradebook) -> Find:
             row = gradebook.find_submission(assignment.name, learner.id)
         except MissingEntry:
             return None
-        return row if handed_in(row) else None
+        return row if was_handed_in(row) else None
 
     return find
 
 
-def handed_in(submission: SubmittedAssignment) -> bool:
+def was_handed_in(submission: SubmittedAssignment) -> bool:
     """Whether there is anything behind a row of the gradebook: an extension makes one before anything is handed in."""
     graded = (grade for notebook in submission.notebooks for grade in notebook.grades)
     return submission.timestamp is not None or any(one.auto_score is not None or one.manual_score for one in graded)

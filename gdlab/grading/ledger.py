@@ -85,7 +85,6 @@ class Run:
     id: int
     kind: str
     seed: int
-    continued: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class Ledger:
             .limit(1)
         ).first()
         if last:
-            return Run(last.id, kind, int(last.seed), continued=True)
+            return Run(last.id, kind, int(last.seed))
         seed = secrets.randbits(48) if seed is None else seed
         made = self._session.execute(insert(RUNS).values(kind=kind, state=OPEN, seed=str(seed), began=_now()))
         self._session.commit()

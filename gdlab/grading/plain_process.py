@@ -16,8 +16,7 @@ from gdlab.grading.box import Limits, NoSandbox, conversation
 from gdlab.grading.bubblewrap import RUNNER, STAND_IN, lay_out
 from gdlab.grading.inside.environment import ENVIRONMENT
 
-UNLIMITED = resource.RLIM_INFINITY
-KEEPS = ("PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
+KEEPS = ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,7 @@ def start_without_walls(limits: Limits) -> NoWalls:
         "IPYTHONDIR": f"{folder.name}/ipython",
         "MPLBACKEND": ENVIRONMENT["MPLBACKEND"],
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": ENVIRONMENT["PYTHONHASHSEED"],
     }
     try:
         with conversation() as (ours, theirs):

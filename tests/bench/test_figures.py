@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gdlab.bench import browser
+from gdlab import browser
 from gdlab.bench import figures as measured
 from gdlab.figures.base import SCRIPTS
 

@@ -19,9 +19,9 @@ import nbformat
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from gdlab.bench.browser import CHROMIUMS
 from gdlab.book.build import build_book, kernel_environment
 from gdlab.book.serve import open_server
+from gdlab.browser import CHROMIUMS
 from gdlab.figures.base import MIME, page_script, source
 from gdlab.figures.page import figure_html
 

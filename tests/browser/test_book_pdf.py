@@ -7,9 +7,9 @@ import pytest
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
-from gdlab.bench.browser import NoBrowser
 from gdlab.book.build import BookError
 from gdlab.book.pdf import parts_of, print_book
+from gdlab.browser import NoBrowser
 
 PARTS = [("", ["index"]), ("Chapters", ["04-epoch-iteration-step"]), ("Appendices", ["appendix-practice", "glossary"])]
 
