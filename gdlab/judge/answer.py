@@ -21,7 +21,9 @@ from gdlab.judge.protocols import PROTOCOLS
 
 MOST_ASKED = 5_000  # numbers in one query: broadcast against each other they make six million
 MOST_DIMENSIONS = 2  # with more, they would make any number
-MOST_REMEMBERED = 1_000_000  # numbers in all queries together
+# Numbers in all queries together: ten times what a small question, asked for ever, comes to before its time is up, so
+# that it is always the time that ends it; a large one ends here, before it has filled the judge's memory.
+MOST_REMEMBERED = 20_000_000
 EACH_QUERY = 10  # what a query takes beside its numbers, in numbers
 
 

@@ -72,10 +72,10 @@ def test_an_oracle_takes_no_more_than_any_exercise_needs(arguments):
 
 def test_an_oracle_remembers_only_so_much():
     oracle = Oracle(lambda theta: 0.0, "a loss")
-    with pytest.raises(ValueError, match=r"asked 249 times already. Does a loop of yours ever end\?"):
+    with pytest.raises(ValueError, match=r"asked 4,987 times already. Does a loop of yours ever end\?"):
         while True:
             oracle(np.zeros(4000))
-    assert sum(array.size for [array] in oracle.queries) < 1_000_000 and oracle.fresh()(1.0) == 0.0
+    assert sum(array.size for [array] in oracle.queries) < 20_000_000 and oracle.fresh()(1.0) == 0.0
 
 
 def test_one_function_gets_what_the_one_before_it_gave():
