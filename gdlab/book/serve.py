@@ -37,11 +37,8 @@ def open_server(folder: Path, port: int) -> ThreadingHTTPServer:
     try:
         return _Server(("127.0.0.1", port), partial(_QuietHandler, directory=str(folder)))
     except (OSError, OverflowError) as error:
-        why = (
-            "is taken by another program"
-            if getattr(error, "errno", None) == errno.EADDRINUSE
-            else f"cannot be used ({error})"
-        )
+        taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        why = "is taken by another program" if taken else f"cannot be used ({error})"
         raise BookError(
             f"Port {port} {why}: choose another one with --port, for example --port {port + 1} (or make course PORT={port + 1})."
         ) from error

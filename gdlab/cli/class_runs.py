@@ -27,27 +27,23 @@ def judges_for(limits, workers: int, cold: bool, dask: str = ""):
 
 
 @contextmanager
-def grading_errors(but: type[Exception] | tuple = ()) -> Iterator[None]:
-    """What can be in the way of grading, as a sentence and exit code 1; `but` for what the caller answers itself."""
+def grading_errors() -> Iterator[None]:
+    """What can be in the way of grading, as a sentence and exit code 1."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from gdlab.grading.box import NoSandbox
     from gdlab.grading.class_run import CannotRecord
     from gdlab.grading.course import BadSettings, CannotRelease
     from gdlab.grading.dask_workers import NoCluster
-    from gdlab.grading.database import NoDatabase
+    from gdlab.grading.database import NoDatabase, said_by
     from gdlab.grading.submission import NoSubmissions
 
     try:
         yield
-    except but:
-        raise
     except (NoSandbox, NoCluster, NoDatabase, NoSubmissions, CannotRelease, CannotRecord, BadSettings) as error:
         fail(str(error))
     except SQLAlchemyError as error:
-        fail(
-            f"The gradebook cannot be used: {str(getattr(error, 'orig', None) or error).strip().partition(chr(10))[0]}"
-        )
+        fail(f"The gradebook cannot be used: {said_by(error)}")
 
 
 def grade_class(

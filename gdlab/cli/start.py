@@ -124,18 +124,18 @@ def _grade_or_say_why_not(submitted: Path, results: Path, root: Path) -> bool:
 
     limits = Limits()
     grade_sample = partial(grade_class, submitted, results, root, limits, judges_for(limits, processors(), cold=False))
-    try:
-        with grading_errors(but=NoSandbox):
+    with grading_errors():
+        try:
             try:
                 grade_sample()
             except CannotRelease:  # grades of an earlier version of the exercises are in the way, and nobody's here
                 shutil.rmtree(results)
                 grade_sample()
-    except NoSandbox as why:
-        complaints.print(
-            f"The sample class was not graded: {shown(str(why))}", style="yellow", soft_wrap=True, highlight=False
-        )
-        return False
+        except NoSandbox as why:
+            complaints.print(
+                f"The sample class was not graded: {shown(str(why))}", style="yellow", soft_wrap=True, highlight=False
+            )
+            return False
     return True
 
 

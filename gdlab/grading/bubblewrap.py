@@ -49,6 +49,7 @@ STAND_IN = {
 }
 SANDBOX_HELP = "Grading needs Linux with bubblewrap and user namespaces (gdlab grade on another machine, or ask its administrator)."
 STARTS_WITHIN = 30.0
+BESIDE_USR = tuple(map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64")))
 SCRATCH = ("/tmp", "/home/learner", "/dev/shm")
 RECORD_BYTES = 1024  # an inode and its name, about
 # No folder of the caller's and none of the user's is searched for modules, and nothing is written; unlike with -I, the
@@ -373,7 +374,7 @@ def _startable(bwrap: Path, user: int | None) -> Path:
 def _system_folders() -> tuple[str, ...]:
     """Read-only /usr, the libraries beside it, and the two files that finding fonts and libraries needs."""
     words = ["--ro-bind", "/usr", "/usr"]
-    for folder in map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64")):
+    for folder in BESIDE_USR:
         if folder.is_symlink():
             words += ["--symlink", os.readlink(folder), str(folder)]
         elif folder.is_dir():
@@ -406,7 +407,7 @@ def _installed_gdlab() -> tuple[Path, ...]:
 @cache
 def readable() -> tuple[Path, ...]:
     """The folders of this machine that every box can read."""
-    return (*interpreter_folders(), *map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")))
+    return (*interpreter_folders(), Path("/usr"), *BESIDE_USR)
 
 
 def refuse_in_reach(*places: Path) -> None:

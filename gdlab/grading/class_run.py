@@ -37,7 +37,7 @@ from gdlab.grading.course import (
     nbgrader_log,
     nbgrader_settings,
 )
-from gdlab.grading.database import NoDatabase, is_shared, named
+from gdlab.grading.database import NoDatabase, is_shared, named, said_by
 from gdlab.grading.judging import Judged
 from gdlab.grading.ledger import (
     ACCEPTED,
@@ -393,9 +393,8 @@ class Released:
 
 
 def _cannot_record(where: str, error: Exception) -> CannotRecord:
-    """What a file system or database said, as a sentence: a server says first what happened, then what it might come from."""
-    reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
-    said = str(reason).strip().partition("\n")[0]
+    """What a file system or database said, as a sentence."""
+    said = getattr(error, "strerror", None) or said_by(error)
     return CannotRecord(
         f"{where} cannot be written to ({said}). What was judged so far is kept: mend that, and run the same command."
     )

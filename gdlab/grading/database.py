@@ -57,3 +57,8 @@ def file_of(url: str) -> Path | None:
 def named(url: str) -> str:
     """A database as a person may read it: a file's path, or a server's URL without the password."""
     return make_url(url).render_as_string(hide_password=True) if is_shared(url) else str(file_of(url))
+
+
+def said_by(error: Exception) -> str:
+    """What a database said, in one line: a server says first what happened, then what it might come from."""
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

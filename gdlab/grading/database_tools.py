@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, func, insert, i
 from sqlalchemy.exc import SQLAlchemyError
 
 from gdlab.grading.course import last_line, tools_on_path
-from gdlab.grading.database import NoDatabase, database_url, file_of, is_shared, named
+from gdlab.grading.database import NoDatabase, database_url, file_of, is_shared, named, said_by
 from gdlab.grading.ledger import LAYOUTS, TABLES, upgrade_ledger
 from gdlab.grading.migrations import note_revision, require_todays_tables, revision_of
 
@@ -45,7 +45,7 @@ def copy_database(source: str, target: str) -> dict[str, int]:
             return _copy_rows(f"sqlite:///{snapshot}", target, named(source))
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise NoDatabase(
-            f"{named(source)} could not be copied to {named(target)} ({_first_line(error)}). The target is as it was."
+            f"{named(source)} could not be copied to {named(target)} ({said_by(error)}). The target is as it was."
         ) from error
 
 
@@ -179,7 +179,3 @@ def _back_up(file: Path, copy: Path) -> None:
 def _make_private(file: Path) -> None:
     """An empty file that only its owner can read: grades will be in it."""
     os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

@@ -129,10 +129,8 @@ def class_report(book: Gradebook, anonymous: bool = False) -> list[AssignmentRep
     )
     by_assignment: dict[str, list[Entry]] = defaultdict(list)
     for entry in ledger.standing():
-        if (
-            entry.student,
-            entry.assignment,
-        ) in there:  # somebody may have removed a learner with nbgrader's own command
+        # Somebody may have removed a learner with nbgrader's own command.
+        if (entry.student, entry.assignment) in there:
             by_assignment[entry.assignment].append(entry)
     learners = sorted({e.student for entries in by_assignment.values() for e in entries})
     name = _numbered(learners, ledger.first_seed()) if anonymous else str

@@ -1,8 +1,9 @@
 """System calls that no exercise needs, refused by the kernel.
 
 A classic BPF program for bubblewrap's --seccomp: calls that make or enter namespaces, mount, trace,
-load code into the kernel, keep memory that no process is charged for or reach odder corners fail with "not permitted". It is a deny-list and
-therefore only the second wall: the box must hold, and is tested to hold, by its namespaces alone.
+load code into the kernel, keep memory that no process is charged for or reach odder corners fail with
+"not permitted". It is a deny-list and therefore only the second wall: the box must hold, and is tested
+to hold, by its namespaces alone.
 Numbers are those of Linux's unistd tables for x86-64 and 64-bit ARM.
 """
 
