@@ -172,7 +172,7 @@ def test_forged_outputs_are_cut_on_this_side_of_the_wall():
 
 def test_forged_errors_are_cut_too():
     """Why a cell failed is said beyond what it may say; two hundred reasons would be two hundred times as long."""
-    forge = "channel.send(wire.CellRan(tuple(wire.Output('error', big) for _ in range(200))))\nchannel.send(wire.Ready())\ntime.sleep(60)"
+    forge = "channel.send(wire.CellRan(tuple(wire.Output('error', big[:100_000]) for _ in range(200))))\nchannel.send(wire.Ready())\ntime.sleep(60)"
     with WalledBox(Limits(output_bytes=1000, cell_seconds=2)) as box:
         [outputs] = box.run_cells([FORGED + forge])
     assert outputs and sum(len(output.text) for output in outputs) < 2200
