@@ -7,8 +7,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from gdlab.installed import installed_versions
 
 FINE, ABSENT, BROKEN = "fine", "absent", "broken"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
@@ -67,15 +68,10 @@ def python(running: tuple[int, ...] = sys.version_info[:2]) -> Finding:
 
 
 def packages(names: Sequence[str] = PACKAGES) -> Finding:
-    found, missing = [], []
-    for name in names:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            missing.append(name)
-    if missing:
+    found = installed_versions(names)
+    if missing := [name for name in names if not found[name]]:
         return Finding("Packages", "book, exercises, grading", BROKEN, f"missing: {', '.join(missing)}", REINSTALL)
-    return Finding("Packages", "book, exercises, grading", FINE, ", ".join(found))
+    return Finding("Packages", "book, exercises, grading", FINE, ", ".join(f"{name} {found[name]}" for name in names))
 
 
 def sandbox() -> Finding:

@@ -5,8 +5,8 @@ build. Jupyter Book keeps what the notebooks' cells gave last time, but looks on
 figures and formulas that the cells import live in `gdlab/`. So the build forgets those results when
 `gdlab/` has changed. Where only the text of pages has changed since a good build, those pages alone are read again; all
 are written anew, because a page that has not changed may point to something that has gone. What is read in a build
-that fails is forgotten, because Sphinx warns only about the pages it reads. If nothing at all has changed since the
-last good build, there is nothing to do.
+that fails is forgotten, because Sphinx warns only about the pages it reads; the last good pages stay where they are. If
+nothing at all has changed since the last good build, there is nothing to do.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -77,17 +78,42 @@ def _build_if_stale(root: Path, build: Path) -> Path:
         return index
 
     # A failed build leaves only the first part of the stamp: results that are good may be stale, pages not.
-    stale = ["html"]
-    stale += [".doctrees"] if before[:2] != [code, frame] else []
+    stale = [".doctrees"] if before[:2] != [code, frame] else []
     stale += [".jupyter_cache"] if before[:1] != [code] else []
     for folder in stale:
         shutil.rmtree(build / folder, ignore_errors=True)
     stamp.write_text(code, encoding="utf-8")
-    _run_jupyter_book(root, build / "book.log")
-    if not index.is_file():
-        raise BookError(f"Jupyter Book ended well but left no {index}: book/_toc.yml has to name 'index' as its root.")
+    with _put_back_on_failure(build / "html", stamp, are_good=len(before) == 3):
+        _run_jupyter_book(root, build / "book.log")
+        if not index.is_file():
+            raise BookError(
+                f"Jupyter Book ended well but left no {index}: book/_toc.yml has to name 'index' as its root."
+            )
     stamp.write_text(f"{code} {frame} {text}", encoding="utf-8")
     return index
+
+
+@contextmanager
+def _put_back_on_failure(pages: Path, stamp: Path, are_good: bool) -> Iterator[None]:
+    """Let all pages be written anew; where that fails or is stopped, the last good ones are there again."""
+    good = pages.with_name("html.good")  # left there by a build that was killed, it still is
+    if are_good and pages.is_dir():
+        shutil.rmtree(good, ignore_errors=True)
+        pages.rename(good)
+    shutil.rmtree(pages, ignore_errors=True)
+    try:
+        yield
+    except BaseException:
+        if good.is_dir():
+            _put_back(good, pages, stamp)
+        raise
+    shutil.rmtree(good, ignore_errors=True)
+
+
+def _put_back(good: Path, pages: Path, stamp: Path) -> None:
+    shutil.rmtree(pages, ignore_errors=True)
+    good.rename(pages)
+    stamp.write_text(f"{stamp.read_text(encoding='utf-8')} older older", encoding="utf-8")
 
 
 def _run_jupyter_book(root: Path, log: Path) -> None:

@@ -92,7 +92,7 @@ def grade(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="How many processes judge at once; one for each core by default. Not with --cold, nor on a cluster that is there already.",
+            help="How many processes judge at once; one for each core by default. Not with --cold; of a cluster, only for local.",
             min=1,
         ),
     ] = None,
@@ -129,7 +129,14 @@ def grade(
     """
     from gdlab.grading.box import Limits
     from gdlab.grading.course import gradebook_of
+    from gdlab.grading.dask_workers import LOCAL
 
+    if cold and (workers or dask):
+        fail(
+            f"--cold judges one after the other on this machine: leave out {'--dask' if dask else '--workers'}, or --cold."
+        )
+    if workers and dask not in ("", LOCAL):
+        fail(f"The cluster at {shown(dask)} has workers of its own, however many: leave out --workers.")
     limits = Limits(
         cells_seconds=cells_seconds,
         function_seconds=function_seconds,

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from gdlab.cli.class_runs import grading_errors
 from gdlab.cli.console import STYLE, complaints, course_root, fail, out, progress_bar, shown
 from gdlab.cli.start import SAMPLE_CLASS, build
 
@@ -181,7 +182,9 @@ def bench_grading(
 
 @bench.command("kills")
 def bench_kills(
-    submitted: Annotated[Path, typer.Argument(help="A class to grade; the sample class by default.")] = SAMPLE_CLASS,
+    submitted: Annotated[
+        Path | None, typer.Argument(help="A class to grade; the sample class by default.", show_default=False)
+    ] = None,
     times: Annotated[int, typer.Option(help="How many processes to kill.", min=1)] = 50,
     seed: Annotated[int, typer.Option(help="Of the random moments.", min=0)] = 0,
 ) -> None:
@@ -190,10 +193,14 @@ def bench_kills(
     [bold]Example:[/]  gdlab bench kills --times 10
     """
     from gdlab.bench.kills import endure
+    from gdlab.grading.submission import find_submissions
 
+    submitted = (submitted or course_root() / SAMPLE_CLASS).resolve()
+    with grading_errors():
+        find_submissions(submitted)
     with tempfile.TemporaryDirectory() as scratch, progress_bar() as bar:
         task = bar.add_task("Killing", total=times)
-        for toll in endure((course_root() / submitted).resolve(), Path(scratch) / "out", times, seed):
+        for toll in endure(submitted, Path(scratch) / "out", times, seed):
             bar.update(task, completed=toll.killed.total())
     killed = ", ".join(f"{count} × {kind}" for kind, count in sorted(toll.killed.items()))
     out.print(f"{toll.killed.total()} killed ({killed}) over {toll.rounds} runs of one command.", highlight=False)

@@ -5,6 +5,7 @@ time. `gdlab.grading.walled_box` makes one from bubblewrap and a fresh Python, o
 """
 
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -87,13 +88,20 @@ class Walls(Protocol):
         """How long it was ready to run while others on this machine had the processors."""
         ...
 
-    def complaint(self) -> str:
-        """What the runner wrote before it gave up."""
+    def did_not_start(self) -> NoSandbox:
+        """The error to raise where the runner gave up before it said a word."""
         ...
 
     def tear_down(self) -> None:
         """End everything in it, and close the pipe ends."""
         ...
+
+
+def last_words(process: subprocess.Popen) -> str:
+    """End a process, and give the last line that it wrote of its troubles."""
+    process.kill()
+    said = process.stderr.read().decode(errors="replace").strip()
+    return said.rpartition("\n")[2] or "it said nothing"
 
 
 @contextmanager

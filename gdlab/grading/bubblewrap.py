@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gdlab.grading.box import Limits, NoSandbox, conversation
+from gdlab.grading.box import Limits, NoSandbox, conversation, last_words
 from gdlab.grading.inside.environment import ENVIRONMENT
 from gdlab.grading.seccomp import deny_list
 from gdlab.grading.stepdown import as_user, box_user, reachable
@@ -120,11 +120,9 @@ class Walls:
         """Whether a signal has ended bubblewrap: nothing in the box can send it one."""
         return (self.process.poll() or 0) < 0
 
-    def complaint(self) -> str:
-        """What bubblewrap wrote before it gave up."""
-        self.process.kill()
-        said = self.process.stderr.read().decode(errors="replace").strip()
-        return said.splitlines()[-1] if said else "it said nothing"
+    def did_not_start(self) -> NoSandbox:
+        """In bubblewrap's own last words."""
+        return NoSandbox(f"bubblewrap could not make a box ({last_words(self.process)}). {SANDBOX_HELP}")
 
     def tear_down(self) -> None:
         """End everything in the box: its first process dies, and the kernel ends the rest with it.
@@ -176,19 +174,15 @@ def _hold() -> list[str]:
 def stand(walls: Walls) -> Walls:
     """Wait until walls that were begun stand; raises `NoSandbox` if bubblewrap cannot make a box here."""
     if not walls.process.stdout.readline():  # said from inside
-        complaint = walls.complaint()
+        reason = walls.did_not_start()
         walls.tear_down()
-        raise no_box(complaint)
+        raise reason
     try:
         walls.find_first(time.monotonic() + STARTS_WITHIN)
     except BaseException:
         walls.tear_down()
         raise
     return walls
-
-
-def no_box(complaint: str) -> NoSandbox:
-    return NoSandbox(f"bubblewrap could not make a box ({complaint}). {SANDBOX_HELP}")
 
 
 def _launch(

@@ -10,14 +10,12 @@ graded, whoever did it.
 """
 
 import errno
-import platform
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 
@@ -55,6 +53,7 @@ from gdlab.grading.needed import cells_to_leave_out
 from gdlab.grading.recording import Recorder
 from gdlab.grading.submission import Submission, find_submissions, sound_notebook
 from gdlab.grading.workers import Judges, Task, heavy_imports
+from gdlab.installed import installed_versions
 from gdlab.judge.verdict import Verdict
 
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -260,7 +259,7 @@ class ClassRun:
 
     @cached_property
     def _versions(self) -> dict[str, str]:
-        return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+        return installed_versions(PACKAGES)
 
     def _judged(
         self, at_work: Recorder, run: Run, submissions: Sequence[Submission], made: Callable[..., Entry | None]
@@ -398,10 +397,3 @@ def _cannot_record(where: str, error: Exception) -> CannotRecord:
     return CannotRecord(
         f"{where} cannot be written to ({said}). What was judged so far is kept: mend that, and run the same command."
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

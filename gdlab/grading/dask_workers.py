@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -34,6 +33,7 @@ from gdlab.grading.judging import Judged
 from gdlab.grading.walled_box import WalledBox
 from gdlab.grading.warm import ForkServer
 from gdlab.grading.workers import Judges, Task, import_installed, judge_task
+from gdlab.installed import installed_versions
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -185,8 +185,7 @@ def versions() -> dict[str, str]:
     folder = Path(gdlab.__file__).parent
     files = [folder / f"{name}.py" for name in MATHEMATICS]
     files += [path for name in JUDGING for path in sorted((folder / name).rglob("*.py"))]
-    found = {"python": platform.python_version(), "gdlab": _source_hash(folder, files)}
-    return found | {name: _version(name) for name in PACKAGES}
+    return {"gdlab": _source_hash(folder, files), **installed_versions(PACKAGES)}
 
 
 def _source_hash(folder: Path, files: Iterable[Path]) -> str:
@@ -197,17 +196,10 @@ def _source_hash(folder: Path, files: Iterable[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
-
-
 def _difference(ours: dict[str, str], theirs: dict[str, str]) -> str:
     """What is not the same, in words; "" where all is."""
     return ", ".join(
-        f"{name} {theirs.get(name, 'none')} where this machine has {mine}"
+        f"{name} {theirs.get(name) or 'none'} where this machine has {mine or 'none'}"
         for name, mine in ours.items()
         if theirs.get(name) != mine
     )

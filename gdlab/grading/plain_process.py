@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdlab.grading.box import Limits, NoSandbox, conversation
+from gdlab.grading.box import Limits, NoSandbox, conversation, last_words
 from gdlab.grading.bubblewrap import RUNNER, STAND_IN, lay_out
 from gdlab.grading.inside.environment import ENVIRONMENT
 
@@ -42,11 +42,9 @@ class NoWalls:
         """Nobody can tell."""
         return False
 
-    def complaint(self) -> str:
-        """What the process wrote before it gave up."""
-        self.process.kill()
-        said = self.process.stderr.read().decode(errors="replace").strip()
-        return said.splitlines()[-1] if said else "it said nothing"
+    def did_not_start(self) -> NoSandbox:
+        """In the process's own last words."""
+        return NoSandbox(f"The Python that runs your notebook did not start ({last_words(self.process)}).")
 
     def tear_down(self) -> None:
         self.process.kill()

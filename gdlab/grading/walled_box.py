@@ -110,9 +110,9 @@ class WalledBox:
             self._channel.receive(deadline)
             self._walls.prove(deadline)
         except (wire.Broken, wire.TimeUp):
-            complaint = self._walls.complaint()
+            reason = self._walls.did_not_start()
             self._close()
-            raise bubblewrap.no_box(complaint) from None
+            raise reason from None
         except NoSandbox:
             self._close()
             raise

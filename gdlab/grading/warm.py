@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdlab.grading import bubblewrap, stepdown
-from gdlab.grading.box import Limits, NoSandbox, conversation
+from gdlab.grading.box import Limits, NoSandbox, conversation, last_words
 from gdlab.grading.bubblewrap import AS_ALONE, INSIDE, SANDBOX_HELP, STAND_IN, STARTS_WITHIN
 from gdlab.grading.inside.enter import NAMESPACES, OPTIONAL, REQUEST
 from gdlab.grading.inside.environment import ENVIRONMENT
@@ -205,9 +205,7 @@ class ForkServer:
     def _last_words(self) -> str:
         if self._process is None:
             return "it has gone"
-        self._process.kill()
-        said = self._process.stderr.read().decode(errors="replace").strip()
-        return said.rpartition("\n")[2] or "it has gone"
+        return last_words(self._process)
 
     def _end_server(self) -> None:
         if self.connection is not None:

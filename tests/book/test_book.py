@@ -117,6 +117,33 @@ def test_a_failing_cell_fails_the_build_and_names_the_notebook(small_book):
         build_book(root)
 
 
+def test_the_last_good_pages_outlive_builds_that_fail(small_book):
+    root = small_book("print(6 * 7)")
+    index = build_book(root)
+    for wrong in ("1 / 0", "print(1 / 0)"):
+        small_book(wrong)
+        with pytest.raises(BookError):
+            build_book(root)
+        assert ">42" in index.read_text(encoding="utf-8")
+    small_book("print(6 * 8)")
+    assert ">48" in build_book(root).read_text(encoding="utf-8") and not list(index.parents[1].glob("html.*"))
+
+
+def test_the_last_good_pages_outlive_a_build_that_is_killed(small_book, monkeypatch):
+    """What is killed puts nothing back: the next build does, if it fails as well."""
+    root = small_book("print(6 * 7)")
+    index = build_book(root)
+    monkeypatch.setattr(build, "_put_back", lambda *args: None)
+    small_book("1 / 0")
+    with pytest.raises(BookError):
+        build_book(root)
+    assert not index.is_file() or ">42" not in index.read_text(encoding="utf-8")
+    monkeypatch.undo()
+    with pytest.raises(BookError):
+        build_book(root)
+    assert ">42" in index.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "text", ["# A page\n\n[nowhere](nowhere.md)", "# A page\n\n### A level left out", "# A page\n\n{doc}`nowhere`"]
 )

@@ -13,6 +13,7 @@ import pytest
 
 from gdlab.grading import bubblewrap, stepdown
 from gdlab.grading.box import BoxFailed, Limits, NoSandbox
+from gdlab.grading.plain_process import start_without_walls
 from gdlab.grading.walled_box import WalledBox
 from gdlab.judge.answer import Failed, Oracle, Seed
 
@@ -191,6 +192,13 @@ def test_a_forged_failure_is_short_and_gives_no_points():
         with box.function("f") as answer, pytest.raises(Failed) as failed:
             answer({})
     assert failed.value.kind == "raised" and len(failed.value.sentence) <= 1000 and len(failed.value.line) <= 1000
+
+
+def test_a_python_that_does_not_start_without_walls_is_not_blamed_on_bubblewrap(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/sh")  # it takes no -P
+    with pytest.raises(NoSandbox, match=r"The Python that runs your notebook did not start \(.*-P.*\)") as refused:
+        WalledBox(QUICK, start_without_walls).__enter__()
+    assert "bubblewrap" not in str(refused.value)
 
 
 def test_one_frame_too_many_is_not_an_answer():
