@@ -10,7 +10,6 @@ the speeds at which this machine multiplies matrices, takes tanh, and multiplies
 """
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from gdlab.bench.torch_device import device_called, machine_of, note_on, seconds
 from gdlab.sweep import Sweep, linear_axis, log_axis, noisy_quadratic, one_thread, run_sweep, tanh_network
 
 LEAST_SECONDS = 0.02  # a turn of a speed test takes as long
+TURNS = 3  # of a sweep and of the loops beside it: the fastest of each counts
 GOAL = 1000
 """How many times as fast as one run after another a sweep is meant to be."""
 
@@ -122,11 +122,14 @@ def _measure(name, sweep: Sweep, dtype: str, sampled: int, where, compiled: bool
     how = {"device": str(where), "dtype": dtype, "compiled": compiled, "progress": False}
     few = Sweep(sweep.problem, sweep.axes, 2, sweep.rule, sweep.fixed)
     run_sweep(few, **how)  # compile, allocate, warm the caches
-    seconds = seconds_of(lambda: run_sweep(sweep, **how), where)
-    speed = sweep.runs * sweep.steps / seconds
     places = np.unique(np.linspace(0, sweep.runs - 1, sampled).astype(int))
-    with one_thread():  # faster for arrays as small as one run's
-        loops = [loop(sweep, places, dtype, where) for loop in (ordinary_loop, lean_loop)]
+    seconds, loops = math.inf, [0.0, 0.0]
+    for _ in range(TURNS):
+        seconds = min(seconds, seconds_of(lambda: run_sweep(sweep, **how), where))
+        with one_thread():  # faster for arrays as small as one run's
+            now = [loop(sweep, places, dtype, where) for loop in (ordinary_loop, lean_loop)]
+        loops = [max(pair) for pair in zip(loops, now, strict=True)]
+    speed = sweep.runs * sweep.steps / seconds
     floor = sum(sweep.problem.work[kind] / speeds[kind] for kind in sweep.problem.work)
     return Row(
         name,
@@ -154,7 +157,7 @@ def ordinary_loop(sweep: Sweep, places: Sequence[int], dtype: str, device: torch
     loss_of = _network_loss if "X" in problem.arrays else _quadratic_loss
     asked = [_of_one(sweep, place) for place in places]
 
-    def train() -> None:
+    def train(asked: Sequence[dict[str, float]]) -> None:
         for own in asked:
             theta = {
                 name: torch.nn.Parameter(torch.tensor(array, dtype=kind, device=device))
@@ -168,7 +171,7 @@ def ordinary_loop(sweep: Sweep, places: Sequence[int], dtype: str, device: torch
                 loss.backward()
                 optimizer.step()
 
-    return len(asked) * sweep.steps / seconds_of(train, device)
+    return _run_steps_a_second(train, asked, sweep.steps, device)
 
 
 def _network_loss(theta, own, arrays):
@@ -193,7 +196,7 @@ def lean_loop(sweep: Sweep, places: Sequence[int], dtype: str, device: torch.dev
     gradient = _network_gradient if "X" in arrays else _quadratic_gradient
     asked = [_of_one(sweep, place) for place in places]
 
-    def train() -> None:
+    def train(asked: Sequence[dict[str, float]]) -> None:
         for own in asked:
             rule = sweep.rule(momentum=own["momentum"]) if "momentum" in own else sweep.rule()
             theta = {name: array.astype(dtype) for name, array in problem.start.items()}
@@ -206,7 +209,12 @@ def lean_loop(sweep: Sweep, places: Sequence[int], dtype: str, device: torch.dev
                     theta[name], state[name] = rule.step(theta[name], grad[name], state[name], step, rates[name])
 
     with np.errstate(all="ignore"):
-        return len(asked) * sweep.steps / seconds_of(train, torch.device("cpu"))
+        return _run_steps_a_second(train, asked, sweep.steps, torch.device("cpu"))
+
+
+def _run_steps_a_second(train: Callable[[Sequence], None], asked: Sequence, steps: int, device: torch.device) -> float:
+    train(asked[:1])  # the first optimizer of a process imports for a second or two
+    return len(asked) * steps / seconds_of(lambda: train(asked), device)
 
 
 def _network_gradient(theta, own, arrays):
@@ -266,9 +274,9 @@ def write_table(table: Table, folder: Path) -> Path:
     lines = [
         f"# {table.title}",
         "",
-        f"Made by `gdlab bench sweep --side {table.side}`: {table.side} × {table.side} runs each, timed whole. A run-step is",
-        f"one step of one run. One after another, {table.sampled} runs of each grid were timed, spread evenly, and their run-steps",
-        "per second are taken for all: the *ordinary* loop is a torch module with `backward` and `torch.optim`, the *lean* loop",
+        f"Made by `gdlab bench sweep --side {table.side}`: {table.side} × {table.side} runs each, timed whole, the best of {TURNS} turns. A",
+        f"run-step is one step of one run. One after another, {table.sampled} runs of each grid were timed, spread evenly, and their",
+        "run-steps per second are taken for all: the *ordinary* loop is a torch module with `backward` and `torch.optim`, the *lean* loop",
         "NumPy with the gradient by hand; both in one thread, in which they are faster. The floor is what the counted arithmetic of",
         "a run-step takes at the speeds that this machine reaches in large products of matrices, in tanh, and in products of",
         "numbers in its cache: " + "; ".join(map(_spoken, table.speeds.items())) + ".",
@@ -277,18 +285,22 @@ def write_table(table: Table, folder: Path) -> Path:
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         *map(_line, table.rows),
     ]
-    best = max(row.times_ordinary for row in table.rows)
-    lines += ["", _verdict(best, statistics.median(row.times_ordinary for row in table.rows))]
+    lines += ["", _verdict(table.rows)]
     name = "sweep" if table.device == "cpu" else f"sweep.{table.device}"
     return write_files(folder, name, asdict(table), [*lines, *(["", table.note] if table.note else [])])
 
 
-def _verdict(best: float, middle: float) -> str:
-    reached = "reached" if best >= GOAL else "missed"
-    return (
-        f"The goal, {GOAL:,} times as fast as one run after another, is {reached} beside the ordinary loop: the best sweep is "
-        f"{best:,.0f} times as fast, the median one {middle:,.0f} times."
-    )
+def _verdict(rows: Sequence[Row]) -> str:
+    """Which sweeps reach the goal, and of those that miss it, how far arithmetic would let them come."""
+    reached = [row.name for row in rows if row.times_ordinary >= GOAL]
+    missed = [row for row in rows if row.times_ordinary < GOAL]
+    said = f"The goal is to be {GOAL:,} times as fast as one run after another in the ordinary loop."
+    if reached:
+        said += f" Reached: {'; '.join(reached)}."
+    if missed:
+        far = "; ".join(f"{row.name}, {row.floor / row.ordinary_loop:,.0f} times" for row in missed)
+        said += f" Missed, with what the floor would allow: {far}."
+    return said
 
 
 def _spoken(item: tuple[str, dict[str, float]]) -> str:

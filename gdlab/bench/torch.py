@@ -192,7 +192,7 @@ def write_table(table: Table, folder: Path) -> Path:
             "",
             f"## {case.name}",
             "",
-            f"{case.tensors:,} tensors, {case.parameters:,} parameters. Copying: {case.copy_gigabytes_a_second:.1f} GB/s, "
+            f"{case.tensors:,} tensor{'s' * (case.tensors > 1)}, {case.parameters:,} parameters. Copying: {case.copy_gigabytes_a_second:.1f} GB/s, "
             f"so the floor is {case.floor_milliseconds:.3g} ms.",
             "",
             "| variant | ms | times as fast as fused | as foreach | of the floor | compiling, s | first step, s | peak, GB |",

@@ -1,6 +1,7 @@
 """The benchmark does what its table says: real runs, the same ones in every loop, ratios that fit."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_all_loops_take_the_same_steps(asked, monkeypatch):
     bench.ordinary_loop(asked, [5], "float64", cpu)
     bench.lean_loop(asked, [5], "float64", cpu)
     ordinary, lean = (losses for losses in seen.values() if losses)
-    assert len(ordinary) == len(lean) == asked.steps
+    assert len(ordinary) == len(lean) == 2 * asked.steps  # once to warm up
     for one, other in zip(ordinary, lean, strict=True):
         for name in one:
             assert one[name] == pytest.approx(other[name], rel=1e-10)
@@ -79,10 +80,32 @@ def test_arithmetic_is_measured_in_operations_per_second(news):
 def test_the_table_is_written_for_people_and_for_programs(news, tmp_path):
     page = bench.write_table(news[-1], tmp_path).read_text()
     assert "| network | 9 × 10 |" in page and "Figures of a GPU are still missing" in page
-    assert "The goal, 1,000 times as fast as one run after another, is " in page
+    assert "The goal is to be 1,000 times as fast as one run after another" in page
     assert json.loads((tmp_path / "sweep.json").read_text())["sampled"] == 2
 
 
-@pytest.mark.parametrize(("best", "word"), [(1000.0, "reached"), (999.0, "missed")])
-def test_the_goal_is_called_reached_only_when_it_is(best, word):
-    assert f"is {word} beside the ordinary loop" in bench._verdict(best, 10.0)
+@pytest.mark.parametrize("loop", [bench.ordinary_loop, bench.lean_loop])
+def test_what_comes_once_in_a_process_is_over_before_the_clock_starts(loop, monkeypatch):
+    """The first optimizer of a process imports for longer than the runs of a sample take."""
+    steps_before = []
+
+    def losses_before(work, device):
+        steps_before.append(len(losses))
+        work()
+        return 1.0
+
+    losses, loss = [], {bench.ordinary_loop: "_network_loss", bench.lean_loop: "_network_gradient"}[loop]
+    plain = getattr(bench, loss)
+    monkeypatch.setattr(bench, loss, lambda *given: losses.append(1) or plain(*given))
+    monkeypatch.setattr(bench, "seconds_of", losses_before)
+    assert loop(NETWORK, [0, 5], "float64", torch.device("cpu")) == 2 * NETWORK.steps
+    assert steps_before == [NETWORK.steps] and len(losses) == 3 * NETWORK.steps
+
+
+def test_the_goal_is_called_reached_only_by_those_who_reach_it(news):
+    row = news[-1].rows[0]
+    fast, slow = (replace(row, name=f"{times}", times_ordinary=times) for times in (1000.0, 999.0))
+    assert bench._verdict([fast]).endswith("Reached: 1000.0.")
+    assert f" Missed, with what the floor would allow: 999.0, {row.floor / row.ordinary_loop:,.0f} times." in (
+        bench._verdict([slow])
+    )
