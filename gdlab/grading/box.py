@@ -44,7 +44,7 @@ class Limits:
         cell_seconds: for one cell, which is then interrupted; the cells after it still run.
         cells_seconds: for all cells together, after which the box is torn down.
         function_seconds: for all calls of one graded function together.
-        memory_bytes: address space of each process, and what all of them hold together.
+        memory_bytes: of each process, libraries aside, and what all of them hold together.
         processes: processes and threads at once.
         file_bytes: the largest file.
         disk_bytes: each of the box's scratch folders.

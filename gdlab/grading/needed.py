@@ -63,11 +63,32 @@ def _globals(scope: symtable.SymbolTable, how) -> set[str]:
 
 def _scopes(source: str) -> Iterator[symtable.SymbolTable]:
     """A cell's own scope, then those of its functions, classes and comprehensions."""
-    left = [symtable.symtable(source, "<cell>", "exec")]
+    left = [symtable.symtable(_with_scopes_of_their_own(source), "<cell>", "exec")]
     while left:
         scope = left.pop(0)
         yield scope
         left += scope.get_children()
+
+
+def _with_scopes_of_their_own(source: str) -> str:
+    """The same with comprehensions as generators: from Python 3.12 on, symtable takes the others' variables for the cell's."""
+    if "for" not in source:
+        return source
+    tree = ast.parse(source)
+    return ast.unparse(_Generators().visit(tree)) if any(map(_is_comprehension, ast.walk(tree))) else source
+
+
+def _is_comprehension(node: ast.AST) -> bool:
+    return isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp)
+
+
+class _Generators(ast.NodeTransformer):
+    def visit(self, node: ast.AST) -> ast.AST:
+        node = self.generic_visit(node)
+        if not _is_comprehension(node):
+            return node
+        each = ast.Tuple([node.key, node.value], ast.Load()) if isinstance(node, ast.DictComp) else node.elt
+        return ast.GeneratorExp(each, node.generators)
 
 
 @cache

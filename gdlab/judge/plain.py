@@ -36,6 +36,8 @@ def plain(value, depth: int = 0):
         return _whole_number(int(value))
     if isinstance(value, float | np.floating):
         return float(value)
+    if isinstance(value, complex | np.complexfloating):
+        return float(_real(value))
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, str):
@@ -70,11 +72,18 @@ def _array(value: np.ndarray) -> np.ndarray:
     if value.size > MOST_ENTRIES:
         raise NotPlain(f"Your answer has {value.size:,} entries; {MOST_ENTRIES:,} is the most.")
     if value.dtype.kind == "c":
-        raise NotPlain("Your answer holds complex numbers; a gradient step stays with real ones.")
+        value = _real(value)
     if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
         raise NotPlain(f"Your answer is an array of {value.dtype}; an array of real numbers can be judged.")
     native = value.dtype.newbyteorder("=")
     return np.array(value, dtype=native, order="C", copy=True, subok=False)
+
+
+def _real(value):
+    """Without imaginary parts that are all zero: eigenvalues of any matrix come with them, since NumPy 2.5 even real ones."""
+    if np.any(np.imag(value) != 0):
+        raise NotPlain("Your answer holds complex numbers; a gradient step stays with real ones.")
+    return np.real(value)
 
 
 def _list(value, depth: int):

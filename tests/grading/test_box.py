@@ -194,6 +194,14 @@ def test_a_forged_failure_is_short_and_gives_no_points():
     assert failed.value.kind == "raised" and len(failed.value.sentence) <= 1000 and len(failed.value.line) <= 1000
 
 
+def test_what_is_mapped_and_never_written_is_no_memory():
+    """As libraries are: those of PyTorch for GPUs take over three gigabytes of addresses."""
+    maps = "import mmap, numpy\nlen(mmap.mmap(-1, 4 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ))"
+    with WalledBox(Limits(memory_bytes=512 << 20)) as box:
+        mapped, taken = box.run_cells([maps, "numpy.empty(1 << 30, dtype='u1')"])
+    assert texts(mapped) == [f"result: {4 << 30}"] and "MemoryError" in texts(taken)[0]
+
+
 def test_a_python_that_does_not_start_without_walls_is_not_blamed_on_bubblewrap(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/sh")  # it takes no -P
     with pytest.raises(NoSandbox, match=r"The Python that runs your notebook did not start \(.*-P.*\)") as refused:

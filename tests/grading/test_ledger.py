@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ class Course:
             return book.find_submission("update_rule", student).score
 
     def ask(self, question: str):
-        with sqlite3.connect(self.out / "gradebook.db") as database:
+        with closing(sqlite3.connect(self.out / "gradebook.db")) as database:
             return database.execute(question).fetchall()
 
 
@@ -336,7 +337,7 @@ def test_a_judgement_that_comes_out_otherwise_is_told(course):
     [[number, wrong]] = course.ask(
         "SELECT j.id, k.judgement FROM gdlab_judgement j, gdlab_judgement k WHERE j.student = 'ada' AND k.student = 'ben'"
     )
-    with sqlite3.connect(course.out / "gradebook.db") as database:
+    with closing(sqlite3.connect(course.out / "gradebook.db")) as database, database:
         database.execute("UPDATE gdlab_judgement SET judgement = ? WHERE id = ?", (wrong, number))
     assert replay(course.out, number).differing == ("descend",)
 

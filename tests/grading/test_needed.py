@@ -62,6 +62,15 @@ def test_whoever_reaches_for_names_in_other_ways_has_all_cells_run(reaches):
     assert cells_to_leave_out([IMPORTS, TASK, DRAWS, reaches], OURS) == frozenset()
 
 
+@pytest.mark.parametrize(
+    "draws",
+    ["print([rate for rate in (1, 2)])", "print({rate: 1 for rate in (1, 2)})", "print({rate for rate in (1, 2)})"],
+)
+def test_a_comprehensions_variable_is_its_own(draws):
+    """Python 3.12 and later make comprehensions part of the scope that they stand in."""
+    assert cells_to_leave_out([TASK, draws, "def step(theta):\n    return rate * theta"], {draws}) == {1}
+
+
 def test_a_cell_that_a_learner_changed_is_theirs():
     assert cells_to_leave_out([IMPORTS, TASK, DRAWS + " "], OURS) == frozenset()
 

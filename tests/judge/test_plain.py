@@ -32,6 +32,8 @@ class Liar(np.ndarray):
         (np.arange(6.0)[::-2], np.array([5.0, 3.0, 1.0])),
         (np.ma.masked_array([1.0, 2.0], mask=[True, False]), np.array([1.0, 2.0])),
         (np.array([1.0, 2.0]).view(Liar), np.array([1.0, 2.0])),
+        (np.complex128(3 + 0j), 3.0),
+        (np.array([1 + 0j, 2], dtype=np.complex64), np.array([1.0, 2.0], dtype=np.float32)),
     ],
 )
 def test_these_become_base_values(value, expected):
@@ -52,6 +54,8 @@ def test_lists_of_unlike_things_stay_lists():
         (object(), "object of type object"),
         (lambda: 3, "a function"),
         (np.array([1j]), "complex"),
+        (2 + 1j, "complex"),
+        (complex(1, float("nan")), "complex"),
         (np.array([object()]), "array of object"),
         (np.zeros(2_000_000), "2,000,000 entries"),
         ("x" * 20_000, "20,000 characters"),

@@ -41,6 +41,9 @@ from gdlab.learn import CHECKED
 
 HERE = sys.path[0]
 ROOM_FOR_TORCH = 2 << 30  # it takes 0.6 GB, and a process that has not so much left ends; perhaps no function needs it
+LIBRARIES_BYTES = (
+    16 << 30
+)  # files that are mapped take addresses and no memory of a process's own: PyTorch's for GPUs 3 GB
 IMPORTS_TORCH = re.compile(r"^\s*(?:import|from)\s+torch\b", re.MULTILINE)
 REHEARSAL = wire.Call({"theta": numpy.zeros(2)})
 
@@ -156,16 +159,20 @@ def close_streams() -> None:
 
 
 def set_limits(start: wire.Start) -> None:
-    """Hard limits: nothing in the box has the privilege to raise them again."""
+    """Hard limits: nothing in the box has the privilege to raise them again. Where lower ones stand, they stay."""
+    endless = start.memory_bytes == resource.RLIM_INFINITY
     for what, most in (
-        (resource.RLIMIT_AS, start.memory_bytes),
+        (resource.RLIMIT_DATA, start.memory_bytes),
+        (resource.RLIMIT_AS, start.memory_bytes if endless else start.memory_bytes + LIBRARIES_BYTES),
         (resource.RLIMIT_CPU, start.cpu_seconds),
         (resource.RLIMIT_FSIZE, start.file_bytes),
         (resource.RLIMIT_NPROC, start.processes),
         (resource.RLIMIT_NOFILE, 256),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(what, (most, most))
+        stands = resource.getrlimit(what)[1]
+        lower = stands != resource.RLIM_INFINITY and (most == resource.RLIM_INFINITY or stands < most)
+        resource.setrlimit(what, (stands, stands) if lower else (most, most))
 
 
 def make_shell() -> Shell:

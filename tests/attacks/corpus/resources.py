@@ -361,9 +361,9 @@ CASES = (
     Case(
         "deep-name",
         "regex and parser bombs",
-        "a function with a name of 2,000 parts, which Python itself refuses",
+        "a function with a name of 20,000 parts, which Python itself refuses",
         "trusting",
-        step="if lr < 0:\n    theta" + ".T" * 2_000 + "\n" + RIGHT,
+        step="if lr < 0:\n    theta" + ".T" * 20_000 + "\n" + RIGHT,
         points=(0, 5),
         kind="missing",
         fools="walks",
