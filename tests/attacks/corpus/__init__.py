@@ -42,7 +42,7 @@ LIMITS = {
     ),
     # What does gets little, because each second is waited for.
     "short": Limits(cell_seconds=1, cells_seconds=4, function_seconds=2, memory_bytes=512 << 20, processes=24),
-    # PyTorch's libraries alone need more address space than the other cases are given.
+    # PyTorch for GPUs takes more memory than the other cases are given, even where there is no GPU.
     "with torch": Limits(cell_seconds=60, cells_seconds=120, function_seconds=60),
 }
 
