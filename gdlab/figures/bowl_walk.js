@@ -49,7 +49,7 @@ function bowlWalk(model, el) {
     html("caption", {}, "The walk"),
     html("thead", {}, html("tr", {}, ["step", "θ", "slope", "L"].map((word) => html("th", { scope: "col" }, word)))),
     body);
-  const line = html("p", { class: "gdl-line" });
+  const line = html("p", { class: "gdl-line gdl-equation" });
   const play = player({ frame: at, last, go: (target) => set({ frame: target }) });
   const rate = slider({ label: "learning rate", symbol: "η", min: 0.01, max: 1.2, step: 0.01,
     oninput: (lr) => set({ lr }) });
@@ -162,6 +162,9 @@ function bowlWalk(model, el) {
 
   // ---- numbers
 
+  // An equation has to find room on a phone: what is large gives up decimals.
+  const short = (x) => fmt(x, clamp(3 - Math.floor(Math.log10(Math.abs(x) + 1)), 0, 3));
+
   function write() {
     const all = path();
     const now = at();
@@ -194,7 +197,7 @@ function bowlWalk(model, el) {
     else if (now < last())
       say.push(together(own()
         ? `Next: θ${sub(now + 1)} = ${fmt(all[now + 1])}`
-        : `Next: θ${sub(now + 1)} = ${fmt(here)} ${sign} ${lr} × ${inBrackets(grad)} = ${fmt(all[now + 1])}`));
+        : `Next: θ${sub(now + 1)} = ${short(here)} ${sign} ${lr} × ${grad < 0 ? `(${short(grad)})` : short(grad)} = ${short(all[now + 1])}`));
     else if (get("trouble")) say.push(html("b", { class: "gdl-trouble" }, get("trouble")));
     else say.push(bowl.loss(here) > bowl.loss(all[0])
       ? `The loss has climbed from ${fmt(bowl.loss(all[0]))}.`

@@ -189,6 +189,19 @@ def test_flipping_the_sign_lets_the_loss_climb_and_the_view_widen(show):
 # Keys
 
 
+@pytest.mark.parametrize(("theta0", "lr"), [(-0.8, 0.32), (-0.8, 1.2), (-2.5, 0.9)])
+def test_on_a_phone_every_equation_of_a_climb_finds_room(open_figures, theta0, lr):
+    """Its numbers grow with every step: the page may not become wider than the phone, nor the figure higher."""
+    hash = f"#bowl_walk.theta0={theta0}&bowl_walk.lr={lr}&bowl_walk.climb=true"
+    page = open_figures(bowl_walk(), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, hash=hash)
+    heights = set()
+    for button in page.locator(".gdl tbody button").all():
+        button.click(force=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        heights.add(page.evaluate("Math.round(document.querySelector('.gdl').getBoundingClientRect().height)"))
+    assert len(heights) == 1
+
+
 def test_keys_step_play_and_reset(show):
     walk = show(bowl_walk())
     walk.stage.focus()
