@@ -77,7 +77,8 @@ def _build_if_stale(root: Path, build: Path) -> Path:
     if index.is_file() and before == [code, frame, text]:
         return index
 
-    # A failed build leaves only the first part of the stamp: results that are good may be stale, pages not.
+    # The stamp says what results and pages were made from: three parts where the pages are good, of a build that failed
+    # only the first.
     stale = [".doctrees"] if before[:2] != [code, frame] else []
     stale += [".jupyter_cache"] if before[:1] != [code] else []
     for folder in stale:
@@ -111,6 +112,7 @@ def _put_back_on_failure(pages: Path, stamp: Path, are_good: bool) -> Iterator[N
 
 
 def _put_back(good: Path, pages: Path, stamp: Path) -> None:
+    """The stamp then has three parts, since the pages are good, but fits no book: they are older."""
     shutil.rmtree(pages, ignore_errors=True)
     good.rename(pages)
     stamp.write_text(f"{stamp.read_text(encoding='utf-8')} older older", encoding="utf-8")

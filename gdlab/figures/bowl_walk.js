@@ -164,6 +164,7 @@ function bowlWalk(model, el) {
 
   // An equation has to find room on a phone: what is large gives up decimals.
   const short = (x) => fmt(x, clamp(3 - Math.floor(Math.log10(Math.abs(x) + 1)), 0, 3));
+  const inBrackets = (text) => (text.startsWith("−") ? `(${text})` : text);
 
   function write() {
     const all = path();
@@ -197,7 +198,7 @@ function bowlWalk(model, el) {
     else if (now < last())
       say.push(together(own()
         ? `Next: θ${sub(now + 1)} = ${fmt(all[now + 1])}`
-        : `Next: θ${sub(now + 1)} = ${short(here)} ${sign} ${lr} × ${grad < 0 ? `(${short(grad)})` : short(grad)} = ${short(all[now + 1])}`));
+        : `Next: θ${sub(now + 1)} = ${short(here)} ${sign} ${lr} × ${inBrackets(short(grad))} = ${short(all[now + 1])}`));
     else if (get("trouble")) say.push(html("b", { class: "gdl-trouble" }, get("trouble")));
     else say.push(bowl.loss(here) > bowl.loss(all[0])
       ? `The loss has climbed from ${fmt(bowl.loss(all[0]))}.`

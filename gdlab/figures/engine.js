@@ -29,7 +29,6 @@ function sig(x, digits = 3) {
 }
 
 const signed = (x) => (x > 0 ? "+" : "") + fmt(x);
-const inBrackets = (x) => (x < 0 ? `(${fmt(x)})` : fmt(x));
 const sub = (n) => String(n).replace(/\d/g, (d) => "₀₁₂₃₄₅₆₇₈₉"[d]);
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 

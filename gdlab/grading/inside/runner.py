@@ -41,9 +41,8 @@ from gdlab.learn import CHECKED
 
 HERE = sys.path[0]
 ROOM_FOR_TORCH = 2 << 30  # it takes 0.6 GB, and a process that has not so much left ends; perhaps no function needs it
-LIBRARIES_BYTES = (
-    16 << 30
-)  # files that are mapped take addresses and no memory of a process's own: PyTorch's for GPUs 3 GB
+# Files that are mapped take addresses and no memory of a process's own: PyTorch's libraries for GPUs 3 GB.
+LIBRARIES_BYTES = 16 << 30
 IMPORTS_TORCH = re.compile(r"^\s*(?:import|from)\s+torch\b", re.MULTILINE)
 REHEARSAL = wire.Call({"theta": numpy.zeros(2)})
 
